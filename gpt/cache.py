@@ -1,0 +1,63 @@
+"""The key/value cache: what attention has already computed of the tokens that were read."""
+
+from __future__ import annotations
+
+import torch
+
+from gpt.config import GPTConfig
+
+
+class KVCache:
+    """Static buffers of keys and values, (layers, batch, kv_heads, capacity, head_dim), filled from the left.
+
+    ``length`` is the number of filled slots and the same in every row: rows with shorter prompts are padded and
+    the caller's mask hides the padding.
+    """
+
+    def __init__(
+        self,
+        config: GPTConfig,
+        batch: int,
+        capacity: int,
+        *,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        shape = (config.layers, batch, config.kv_heads, capacity, config.head_dim)
+        self.keys = torch.empty(shape, dtype=dtype, device=device)
+        self.values = torch.empty(shape, dtype=dtype, device=device)
+        self.length = 0
+
+    @property
+    def capacity(self) -> int:
+        return self.keys.shape[3]
+
+    def append(self, layer: int, k: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Store k, v of shape (B, kv_heads, T, head_dim) for one layer; returns all keys and values so far."""
+        end = self.length + k.shape[2]
+        if end > self.capacity:
+            raise ValueError(f"the cache holds {self.capacity} tokens and {end} were asked for")
+        self.keys[layer, :, :, self.length : end] = k
+        self.values[layer, :, :, self.length : end] = v
+        return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
+
+    def advance(self, tokens: int) -> None:
+        """Count the tokens of a forward pass as filled, after its last layer has appended them."""
+        self.length += tokens
+
+    def rollback(self, length: int) -> None:
+        """Forget everything after ``length`` tokens: an integer moves, nothing is copied."""
+        if not 0 <= length <= self.length:
+            raise ValueError(f"cannot roll a cache of {self.length} tokens back to {length}")
+        self.length = length
+
+    def rows(self, index: torch.Tensor, extra: int) -> KVCache:
+        """A new cache holding copies of the rows ``index`` (N,), with room for ``extra`` more tokens."""
+        clone = object.__new__(KVCache)
+        layers, _, heads, _, dim = self.keys.shape
+        shape = (layers, len(index), heads, self.length + extra, dim)
+        clone.keys, clone.values = self.keys.new_empty(shape), self.values.new_empty(shape)
+        clone.keys[:, :, :, : self.length] = self.keys[:, index, :, : self.length]
+        clone.values[:, :, :, : self.length] = self.values[:, index, :, : self.length]
+        clone.length = self.length
+        return clone
