@@ -20,10 +20,22 @@ def test_temperature_outside_0_to_2_is_refused_by_name(bad: object) -> None:
         SamplingParams(temperature=bad)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name, bad", [
-    ("top_k", 0), ("top_k", -1), ("top_k", 1.5), ("top_k", True), ("top_p", 0.0), ("top_p", 1.1),
-    ("top_p", math.nan), ("top_p", "x"), ("seed", -1), ("seed", 2**63), ("seed", 0.5),
-])
+@pytest.mark.parametrize(
+    "name, bad",
+    [
+        ("top_k", 0),
+        ("top_k", -1),
+        ("top_k", 1.5),
+        ("top_k", True),
+        ("top_p", 0.0),
+        ("top_p", 1.1),
+        ("top_p", math.nan),
+        ("top_p", "x"),
+        ("seed", -1),
+        ("seed", 2**63),
+        ("seed", 0.5),
+    ],
+)
 def test_other_settings_are_refused_by_name(name: str, bad: object) -> None:
     with pytest.raises(ValueError, match=f"^{name} is"):
         SamplingParams(**{name: bad})  # type: ignore[arg-type]
