@@ -1,0 +1,179 @@
+"""Reading the database: documents, texts, chunks, vectors, at one generation, from any thread."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ingest.store import schema
+from ingest.store.records import ChunkRecord, DocumentRecord, EncoderStamp, StoreError
+from ingest.types import Omission
+
+T = TypeVar("T")
+
+_DOCUMENT = """SELECT d.id, d.path, r.path, d.title, d.kind, d.language, d.size, d.mtime_ns, d.digest,
+  d.encoding, d.characters_in, d.characters, d.chunk_count, d.omissions, d.metadata, d.parser_version
+  FROM documents d JOIN roots r ON r.id = d.root_id"""
+_CHUNK = """SELECT c.id, c.doc_id, d.path, d.title, c.headings, c.page, c.start, c."end", c.text, v.hash,
+  d.metadata, c.ordinal, c.header FROM chunks c
+  JOIN documents d ON d.id = c.doc_id JOIN vectors v ON v.id = c.vector_id"""
+_IN = "(SELECT value FROM json_each(?))"
+BATCH = 2000  # rows fetched under the lock at a time: a few milliseconds
+
+
+def to_sql(text: str) -> str | bytes:
+    """Text as a column takes it: names of files that are not valid UTF-8 (lone surrogates) become blobs."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
+    return text
+
+
+def from_sql(value: str | bytes) -> str:
+    """The inverse of `to_sql`."""
+    return value.decode("utf-8", "surrogatepass") if isinstance(value, bytes) else value
+
+
+def document_record(row: tuple[Any, ...]) -> DocumentRecord:
+    """A row of `_DOCUMENT` as a record."""
+    path, root, title = (from_sql(value) for value in row[1:4])
+    omissions = tuple(Omission(reason, count) for reason, count in json.loads(row[13]))
+    return DocumentRecord(row[0], path, root, title, *row[4:13], omissions, json.loads(row[14]), row[15])
+
+
+def chunk_record(row: tuple[Any, ...]) -> ChunkRecord:
+    """A row of `_CHUNK` as a record."""
+    path, title, text, header = (from_sql(row[place]) for place in (2, 3, 8, 12))
+    headings = tuple(json.loads(row[4]))
+    metadata = json.loads(row[10])
+    return ChunkRecord(
+        row[0], row[1], path, title, headings, *row[5:8], text, row[9], metadata, row[11], header
+    )
+
+
+class Catalog:
+    """A read transaction held open, so that everything read belongs to one generation until `advance`."""
+
+    def __init__(self, path: Path, *, write: bool = False) -> None:
+        """Opens ``path``; StoreError when it is damaged, foreign or too new."""
+        self.path = path
+        self._lock = threading.RLock()
+        try:
+            self._connection = schema.connect(path, write=write)
+        except sqlite3.Error as error:
+            raise schema.damaged(path, error) from error
+        try:
+            self._guard(lambda connection: schema.check_version(connection, path))
+            self.generation = -1
+            self.encoder: EncoderStamp
+            self.advance()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        with self._lock:
+            self._connection.close()
+
+    def _guard(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        with self._lock:
+            try:
+                return work(self._connection)
+            except sqlite3.ProgrammingError as error:
+                raise StoreError(f"The store {self.path.parent} has been closed; open it again.") from error
+            except sqlite3.Error as error:
+                raise schema.damaged(self.path, error) from error
+
+    def rows(self, query: str, values: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a query; StoreError when the database is damaged."""
+        return self._guard(lambda connection: connection.execute(query, tuple(values)).fetchall())
+
+    def advance(self) -> bool:
+        """Move to the newest generation; False when this was it."""
+
+        def pin(connection: sqlite3.Connection) -> tuple[int, EncoderStamp]:
+            if connection.in_transaction:
+                connection.execute("COMMIT")
+            connection.execute("BEGIN")
+            return int(schema.read_meta(connection, "generation")), schema.read_encoder(connection)
+
+        before = self.generation
+        self.generation, self.encoder = self._guard(pin)
+        return self.generation != before
+
+    def documents(self) -> list[DocumentRecord]:
+        return [document_record(row) for row in self.rows(f"{_DOCUMENT} ORDER BY d.id")]
+
+    def document(self, doc_id: int) -> DocumentRecord:
+        for row in self.rows(f"{_DOCUMENT} WHERE d.id = ?", (doc_id,)):
+            return document_record(row)
+        raise StoreError(f"There is no document {doc_id} in {self.path.parent}; it was changed or removed.")
+
+    def find(self, path: str) -> DocumentRecord | None:
+        for row in self.rows(f"{_DOCUMENT} WHERE d.path = ?", (to_sql(path),)):
+            return document_record(row)
+        return None
+
+    def count(self) -> int:
+        return int(self.rows("SELECT count(*) FROM documents")[0][0])
+
+    def roots(self) -> list[str]:
+        query = "SELECT path FROM roots WHERE id IN (SELECT root_id FROM documents) ORDER BY path"
+        return [from_sql(row[0]) for row in self.rows(query)]
+
+    def text(self, doc_id: int) -> str:
+        for row in self.rows("SELECT text FROM documents WHERE id = ?", (doc_id,)):
+            return from_sql(row[0])
+        raise StoreError(f"There is no document {doc_id} in {self.path.parent}; it was changed or removed.")
+
+    def chunks(self, chunk_ids: Iterable[int]) -> list[ChunkRecord]:
+        """Records in the order asked for; ids that are not (or no longer) there are left out."""
+        wanted = [int(number) for number in chunk_ids]
+        found = {}
+        for start in range(0, len(wanted), BATCH):
+            query = f"{_CHUNK} WHERE c.id IN {_IN}"
+            for row in self.rows(query, (json.dumps(wanted[start : start + BATCH]),)):
+                found[row[0]] = chunk_record(row)
+        return [found[number] for number in wanted if number in found]
+
+    def chunks_of(self, doc_id: int) -> list[ChunkRecord]:
+        return [
+            chunk_record(row)
+            for row in self.rows(f"{_CHUNK} WHERE c.doc_id = ? ORDER BY c.ordinal", (doc_id,))
+        ]
+
+    def chunk_ids(self) -> np.ndarray:
+        """int64 (n,), ascending."""
+
+        def read(connection: sqlite3.Connection) -> np.ndarray:
+            cursor = connection.execute("SELECT id FROM chunks ORDER BY id")
+            return np.fromiter((row[0] for row in cursor), dtype=np.int64)
+
+        return self._guard(read)
+
+    def lexical_texts(self, chunk_ids: np.ndarray) -> Iterator[tuple[int, str]]:
+        """(chunk id, header + text) for the lexical index."""
+        query = f"SELECT id, header, text FROM chunks WHERE id IN {_IN}"
+        for start in range(0, len(chunk_ids), BATCH):
+            for number, header, text in self.rows(
+                query, (json.dumps(chunk_ids[start : start + BATCH].tolist()),)
+            ):
+                yield number, f"{from_sql(header)}\n{from_sql(text)}" if header else from_sql(text)
+
+    def vectors(self, chunk_ids: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Batches of (ids int64 (m,), vectors float32 (m, d)) for the dense index."""
+        query = f"SELECT c.id, v.data FROM chunks c JOIN vectors v ON v.id = c.vector_id WHERE c.id IN {_IN}"
+        size = self.encoder.dimension * 4
+        for start in range(0, len(chunk_ids), BATCH):
+            rows = self.rows(query, (json.dumps(chunk_ids[start : start + BATCH].tolist()),))
+            if any(len(data) != size for _, data in rows):
+                raise schema.damaged(self.path, ValueError("a vector has the wrong length"))
+            ids = np.array([number for number, _ in rows], dtype=np.int64)
+            yield ids, np.frombuffer(b"".join(data for _, data in rows), np.float32).reshape(len(rows), -1)

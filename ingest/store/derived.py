@@ -1,0 +1,182 @@
+"""Keeping the derived indexes in step with the database, wherever they can be written."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from ingest.store import lexical, vectors
+from ingest.store.catalog import Catalog
+from ingest.store.files import Damaged
+from ingest.store.lexical import LexicalIndex
+from ingest.store.lock import WriterLock
+from ingest.store.records import StoreBusy, StoreError
+from ingest.store.vectors import VectorIndex
+
+LOCK = "writer.lock"
+SAVE_FLOOR, SAVE_SHARE = (
+    4096,
+    0.25,
+)  # vectors are saved when this many, and this share, have changed; or at close
+LEFT_SHARE = 0.01  # at close, fewer changes than this share are left to be caught up: 1 ms per 1,000 vectors
+
+logger = logging.getLogger(__name__)
+
+
+class Derived:
+    """Both indexes of one open store, loaded when first needed. The store's locks guard every call.
+
+    Files are written only under the writer lock. Where it cannot be had (a writer is at work, a read-only
+    disk, a full disk), what is needed is built in a temporary folder or in memory, and the files stay as
+    they are.
+    """
+
+    def __init__(self, directory: Path, catalog: Catalog, *, locked: bool) -> None:
+        self.directory = directory
+        self.catalog = catalog
+        self.locked = locked  # this store is the writer
+        self._vectors: VectorIndex | None = None
+        self._saved = -1  # generation of the vectors on disk, as far as this process knows
+        self._lexical: LexicalIndex | None = None
+        self._lexical_generation = -1
+        self._stale = False  # something was committed since the dense index was saved
+
+    def vectors(self) -> VectorIndex:
+        """The dense index at the catalogue's generation."""
+        if self._vectors is None:
+            encoder = self.catalog.encoder
+            try:
+                index, self._saved = vectors.load(self.directory, encoder.dimension, encoder.digest)
+            except (Damaged, KeyError, TypeError, ValueError) as reason:
+                logger.info("building the dense index of %s: %s", self.directory, reason)
+                index = VectorIndex(encoder.dimension)
+                self._saved = -1
+            index.catch_up(self.catalog.chunk_ids(), self.catalog.vectors)
+            self._vectors = index
+            if self._saved < 0 or self._worth_saving(index):
+                self._with_lock(self.save_vectors)
+        return self._vectors
+
+    def lexical(self) -> LexicalIndex:
+        """The lexical index at the catalogue's generation."""
+        generation = self.catalog.generation
+        if self._lexical is not None and self._lexical_generation == generation:
+            return self._lexical
+        known = self._lexical
+        try:
+            published, at = lexical.load(self.directory, known.files if known else None)
+            base: LexicalIndex | None = published
+        except (Damaged, KeyError, TypeError, AttributeError) as reason:
+            logger.info("building the lexical index of %s: %s", self.directory, reason)
+            base, at = known, -1
+        if base is None or at != generation:
+            base = self._step(base)
+        self._lexical, self._lexical_generation = base, generation
+        return base
+
+    def advance(self) -> None:
+        """Follow the catalogue to its new generation; indexes not yet in use stay unloaded."""
+        self._stale = True
+        if self._vectors is not None:
+            if self._vectors.dimension == self.catalog.encoder.dimension:
+                self._vectors.catch_up(self.catalog.chunk_ids(), self.catalog.vectors)
+                if self.locked and self._worth_saving(self._vectors):
+                    self.save_vectors()
+            else:
+                self._vectors = None
+        if self.locked or self._lexical is not None:
+            self.lexical()
+
+    def _worth_saving(self, index: VectorIndex) -> bool:
+        return index.unsaved > max(SAVE_FLOOR, SAVE_SHARE * len(index))
+
+    def close(self) -> None:
+        """The writer leaves the dense index saved, unless so little has changed that readers catch up at
+        once.
+        """
+        if self.locked and self._stale:
+            with contextlib.suppress(StoreError):
+                index = self.vectors()
+                if index.unsaved > LEFT_SHARE * len(index):
+                    self.save_vectors()
+        self._vectors = self._lexical = None
+
+    def save_vectors(self) -> None:
+        """Save the dense index; a failure costs the next start some time and is only logged."""
+        if self._vectors is None:
+            return
+        try:
+            self._vectors.save(self.directory, self.catalog.generation, self.catalog.encoder.digest)
+            self._saved = self.catalog.generation
+            self._stale = False
+        except OSError as error:
+            logger.warning("the dense index of %s was not saved: %s", self.directory, error)
+
+    def _with_lock(self, work: Callable[[], None]) -> bool:
+        """Do ``work`` as the writer if this store is, or can for a moment become, the writer."""
+        if self.locked:
+            work()
+            return True
+        try:
+            lock = WriterLock(self.directory / LOCK, patience=0)
+        except (StoreBusy, StoreError, OSError):
+            return False
+        try:
+            work()
+        finally:
+            lock.release()
+        return True
+
+    def _step(self, base: LexicalIndex | None) -> LexicalIndex:
+        """The lexical index for the catalogue's generation: published, else temporary, else in memory."""
+        wanted = self.catalog.chunk_ids()
+        built: list[LexicalIndex] = []
+
+        def publish() -> None:
+            if self.locked or lexical.published_generation(self.directory) <= self.catalog.generation:
+                folder = lexical.new_folder(self.directory, self.catalog.generation)
+                try:
+                    state = lexical.advance(base, folder, wanted, self.catalog.lexical_texts)
+                    lexical.publish(self.directory, state, self.catalog.generation)
+                except BaseException:
+                    shutil.rmtree(folder, ignore_errors=True)
+                    raise
+                built.append(state)
+
+        if self._attempt(lambda: self._with_lock(publish)) and built:
+            return built[0]
+        if self._attempt(lambda: built.append(self._temporary(base, wanted))) and built:
+            return built[0]
+        return lexical.build_in_memory(wanted, self.catalog.lexical_texts)
+
+    def _temporary(self, base: LexicalIndex | None, wanted: np.ndarray) -> LexicalIndex:
+        folder = Path(tempfile.mkdtemp(prefix="openbook-"))
+        try:
+            state = lexical.advance(base, folder, wanted, self.catalog.lexical_texts)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        weakref.finalize(state, shutil.rmtree, folder, ignore_errors=True)
+        return state
+
+    def _attempt(self, work: Callable[[], object]) -> bool:
+        """Whether ``work`` was done. A full disk makes tantivy's threads panic, which Python sees as
+        BaseException.
+        """
+        try:
+            work()
+        except StoreError:
+            raise
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
+                raise
+            logger.warning("the lexical index of %s was not written: %s", self.directory, error)
+            return False
+        return True

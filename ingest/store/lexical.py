@@ -1,0 +1,231 @@
+"""The lexical index: BM25 in tantivy over terms from `ingest.fold`, derived from the database.
+
+Every state is a folder of its own, lexical/<generation>-<random>/, that never changes once its manifest
+names it. The next state starts as hard links to the last one (tantivy's segment files are immutable), so a
+step costs what changed, a crash leaves the last state whole, and readers keep the files they have open.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Collection, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tantivy
+
+from ingest.fold import terms
+from ingest.store.files import Damaged, checksum, read_manifest, sync_directory, write_manifest
+
+FORMAT = 1
+FOLDER = "lexical"
+MANIFEST = "manifest.json"
+IDS = "ids.npy"
+HEAP = 30_000_000  # bytes; tantivy asks for 15 MB a thread at least
+MUTABLE = ("meta.json", ".managed.json", IDS)  # rewritten by the next step, so copied instead of linked
+LOCKS = (".tantivy-writer.lock", ".tantivy-meta.lock")
+
+QUERY_CHARACTERS = 20_000  # of a query that are looked at
+QUERY_CANDIDATES = 2_048  # distinct terms whose frequency is looked up (about 1 µs each)
+QUERY_TERMS = 256  # the rarest of these are searched
+TERM_SET = 4_096  # allowed ids up to this many are searched for; more are filtered from the hits
+STALE_SHARE = 0.1  # BM25 still counts deleted chunks; above this share of the living the index is built anew
+
+# A probe of the folding rules: an index made by other rules than the queries' is stale whatever its
+# generation.
+_PROBE = "The Running foo_bar v1.2.3 src/main.py café ＡＢＣ１２３ 資料庫的檢索 數據庫 don't C++"
+
+Fetch = Callable[[np.ndarray], Iterator[tuple[int, str]]]
+
+_schema = (
+    tantivy.SchemaBuilder()
+    .add_unsigned_field("id", indexed=True, fast=True)
+    .add_text_field("body", tokenizer_name="whitespace", index_option="freq")
+    .build()
+)
+
+
+def rules() -> str:
+    """A digest of what the folding rules do now."""
+    return hashlib.sha256("\n".join(terms(_PROBE)).encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def _clean(text: str) -> str:
+    """Without lone surrogates, which tantivy's UTF-8 cannot hold."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _add(writer: Any, rows: Iterable[tuple[int, str]]) -> None:
+    for number, text in rows:
+        document = tantivy.Document()
+        document.add_unsigned("id", number)  # the dict form infers a signed field and kills the writer thread
+        document.add_text("body", " ".join(terms(_clean(text))))
+        writer.add_document(document)
+
+
+class LexicalIndex:
+    """One immutable state; any number of threads may search it."""
+
+    def __init__(
+        self, index: Any, ids: np.ndarray, deleted: int, folder: Path | None, files: dict[str, Any]
+    ) -> None:
+        index.config_reader("manual")
+        index.reload()
+        self._searcher = index.searcher()
+        self.ids = ids  # int64 (n,), ascending
+        self.deleted = deleted  # chunks that BM25 still counts though they are gone
+        self.folder = folder
+        self.files = files  # name -> [size, sha256]
+        if self._searcher.num_docs != len(ids):
+            raise Damaged(f"the lexical index holds {self._searcher.num_docs} chunks instead of {len(ids)}")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def search(self, query: str, k: int, allowed: Collection[int] | None) -> list[tuple[int, float]]:
+        """(chunk id, BM25), best first; equal scores in the order of ids. Any text is a query, none is
+        syntax.
+        """
+        parsed = self._query(query)
+        if parsed is None or k < 1 or not len(self) or (allowed is not None and not allowed):
+            return []
+        wanted = None if allowed is None else set(allowed)
+        if wanted is not None and len(wanted) <= TERM_SET:
+            inside = tantivy.Query.term_set_query(
+                _schema, "id", sorted(number for number in wanted if number >= 0)
+            )
+            must = tantivy.Occur.Must
+            parsed = tantivy.Query.boolean_query(
+                [(must, parsed), (must, tantivy.Query.const_score_query(inside, 0.0))]
+            )
+            wanted = None
+        limit = k + 16  # ties at the edge are settled by id, not by the order of insertion
+        while True:
+            found = self._searcher.search(parsed, min(limit, len(self)), count=False).hits
+            numbers = self._searcher.fast_field_values("id", [address for _, address in found])
+            hits = [(int(number), float(score)) for number, (score, _) in zip(numbers, found, strict=True)]
+            if wanted is not None:
+                hits = [hit for hit in hits if hit[0] in wanted]
+            if len(hits) >= k or len(found) < limit:
+                hits.sort(key=lambda hit: (-hit[1], hit[0]))
+                return hits[:k]
+            limit *= 8
+
+    def _query(self, text: str) -> Any:
+        words = list(dict.fromkeys(" ".join(terms(_clean(text[:QUERY_CHARACTERS]))).split()))[
+            :QUERY_CANDIDATES
+        ]
+        counted = [(self._searcher.doc_freq("body", word), word) for word in words]
+        known = sorted(pair for pair in counted if pair[0])[:QUERY_TERMS]
+        if not known:
+            return None
+        should = tantivy.Occur.Should
+        single = [tantivy.Query.term_query(_schema, "body", word, index_option="freq") for _, word in known]
+        return tantivy.Query.boolean_query([(should, query) for query in single])
+
+
+def build_in_memory(wanted: np.ndarray, fetch: Fetch) -> LexicalIndex:
+    """An index that needs no disk, for when there is none to write to."""
+    index = tantivy.Index(_schema)
+    writer = index.writer(HEAP, 1)
+    _add(writer, fetch(wanted))
+    writer.commit()
+    writer.wait_merging_threads()
+    return LexicalIndex(index, wanted, 0, None, {})
+
+
+def advance(base: LexicalIndex | None, folder: Path, wanted: np.ndarray, fetch: Fetch) -> LexicalIndex:
+    """Build in the new, empty ``folder`` the state that holds exactly ``wanted``, starting from ``base``."""
+    present = np.zeros(0, dtype=np.int64) if base is None else base.ids
+    gone = np.setdiff1d(present, wanted, assume_unique=True)
+    deleted = (base.deleted if base else 0) + len(gone)
+    if base is None or base.folder is None or deleted > max(64, STALE_SHARE * len(wanted)):
+        base, deleted, gone, present = None, 0, gone[:0], present[:0]
+    known: dict[str, Any] = {}
+    if base is not None and base.folder is not None:
+        known = {name: entry for name, entry in base.files.items() if name not in MUTABLE}
+        for name in base.files:
+            _link(base.folder / name, folder / name, copy=name in MUTABLE)
+    index = tantivy.Index.open(str(folder)) if base else tantivy.Index(_schema, path=str(folder))
+    writer = index.writer(HEAP, 1)
+    if len(gone):
+        # delete_documents_by_term with an int deletes nothing: it infers a signed term for the unsigned field
+        writer.delete_documents_by_query(tantivy.Query.term_set_query(_schema, "id", gone.tolist()))
+    _add(writer, fetch(np.setdiff1d(wanted, present, assume_unique=True)))
+    writer.commit()
+    writer.wait_merging_threads()
+    np.save(folder / IDS, wanted, allow_pickle=False)
+    files = {}
+    for path in sorted(folder.iterdir()):
+        if path.name not in LOCKS:
+            # a linked file keeps the checksum it was born with, so damage since then is still found
+            files[path.name] = known.get(path.name) or [path.stat().st_size, checksum(path)]
+    return LexicalIndex(index, wanted, deleted, folder, files)
+
+
+def _link(source: Path, target: Path, *, copy: bool) -> None:
+    if not copy:
+        with contextlib.suppress(OSError):  # another file system, or one without hard links
+            os.link(source, target)
+            return
+    shutil.copyfile(source, target)
+
+
+def new_folder(store: Path, generation: int) -> Path:
+    """An empty folder for the next state."""
+    folder = store / FOLDER / f"{generation:010d}-{secrets.token_hex(4)}"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def publish(store: Path, built: LexicalIndex, generation: int) -> None:
+    """Make ``built`` (in a folder from `new_folder`) what readers find; older states but one are deleted."""
+    if built.folder is None:
+        raise ValueError("an index in memory cannot be published")
+    sync_directory(built.folder)
+    before = built.folder.name
+    with contextlib.suppress(Damaged):
+        before = str(read_manifest(store / FOLDER / MANIFEST)["folder"])
+    content = {"format": FORMAT, "rules": rules(), "generation": generation, "folder": built.folder.name}
+    content |= {"deleted": built.deleted, "count": len(built), "files": built.files}
+    write_manifest(store / FOLDER / MANIFEST, content)
+    for path in (store / FOLDER).iterdir():
+        if path.is_dir() and path.name not in (built.folder.name, before):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def published_generation(store: Path) -> int:
+    """The generation of the published state; -1 when there is none."""
+    with contextlib.suppress(Damaged):
+        return int(read_manifest(store / FOLDER / MANIFEST)["generation"])
+    return -1
+
+
+def load(store: Path, verified: dict[str, Any] | None = None) -> tuple[LexicalIndex, int]:
+    """The published state and its generation; Damaged when there is none that can be trusted.
+
+    ``verified`` are files (name -> [size, sha256]) checked before by this process: segments keep their
+    names, so a reader that follows a writer checks only what is new.
+    """
+    manifest = read_manifest(store / FOLDER / MANIFEST)
+    if (manifest.get("format"), manifest.get("rules")) != (FORMAT, rules()):
+        raise Damaged("the lexical index has another format or other folding rules")
+    folder = store / FOLDER / str(manifest["folder"])
+    files = manifest["files"]
+    try:
+        for name, entry in files.items():
+            size = (folder / name).stat().st_size
+            if size != entry[0] or (
+                (verified or {}).get(name) != entry and checksum(folder / name) != entry[1]
+            ):
+                raise Damaged(f"{folder.name}/{name}: checksum differs")
+        ids = np.load(folder / IDS, allow_pickle=False)
+        index = tantivy.Index.open(str(folder))
+        return LexicalIndex(index, ids, int(manifest["deleted"]), folder, files), int(manifest["generation"])
+    except (OSError, ValueError) as error:
+        raise Damaged(str(error)) from error

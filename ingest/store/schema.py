@@ -1,0 +1,145 @@
+"""The database file: its tables, its version, and how a connection is opened and judged."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ingest.store.records import EncoderStamp, StoreError
+
+DATABASE = "store.sqlite3"
+VERSION = 1
+APPLICATION = 0x4F424F4B  # "OBOK", in the file's header: tells a store from any other SQLite file
+
+# Document and chunk ids are AUTOINCREMENT: never used twice, so an id in the derived indexes either means
+# what it meant or nothing. Paths are checked for uniqueness at commit, so that two files may swap names in
+# one commit. The text is the last column: SQLite then reads the others without walking its overflow pages.
+TABLES = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE roots (id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE);
+CREATE TABLE documents (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, path TEXT NOT NULL, root_id INTEGER NOT NULL REFERENCES roots(id),
+  title TEXT NOT NULL, kind TEXT NOT NULL, language TEXT NOT NULL, size INTEGER NOT NULL,
+  mtime_ns INTEGER NOT NULL, digest TEXT NOT NULL, encoding TEXT, characters_in INTEGER NOT NULL,
+  characters INTEGER NOT NULL, chunk_count INTEGER NOT NULL, omissions TEXT NOT NULL, metadata TEXT NOT NULL,
+  parser_version TEXT NOT NULL, text TEXT NOT NULL);
+CREATE INDEX documents_path ON documents(path);
+CREATE INDEX documents_root ON documents(root_id);
+CREATE TABLE vectors (id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, data BLOB NOT NULL);
+CREATE TABLE chunks (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  doc_id INTEGER NOT NULL REFERENCES documents(id) ON DELETE CASCADE, ordinal INTEGER NOT NULL,
+  start INTEGER NOT NULL, "end" INTEGER NOT NULL, page INTEGER,
+  vector_id INTEGER NOT NULL REFERENCES vectors(id), headings TEXT NOT NULL, header TEXT NOT NULL,
+  text TEXT NOT NULL);
+CREATE INDEX chunks_document ON chunks(doc_id);
+CREATE INDEX chunks_vector ON chunks(vector_id);
+"""
+
+
+def damaged(path: Path, error: Exception) -> StoreError:
+    """The sentence for a database that SQLite itself cannot read."""
+    return StoreError(
+        f"{path} is damaged ({error}); build a new store from your files: "
+        f"python -m ingest PATH --store NEW_FOLDER, then delete {path.parent}."
+    )
+
+
+def connect(path: Path, *, write: bool) -> sqlite3.Connection:
+    """A connection in autocommit mode (transactions are begun by hand), usable from any thread under a
+    lock.
+    """
+    try:
+        connection = _open(f"{path.as_uri()}?mode=rw")
+    except sqlite3.OperationalError:
+        # WAL needs to create files beside the database; on a read-only disk the file cannot change under us
+        # either.
+        log = path.with_name(path.name + "-wal")
+        if write or (log.exists() and log.stat().st_size):
+            raise
+        connection = _open(f"{path.as_uri()}?immutable=1")
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA journal_size_limit=67108864")
+    if not write:
+        connection.execute("PRAGMA query_only=ON")
+    return connection
+
+
+def _open(uri: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(uri, uri=True, timeout=10.0, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def create(path: Path, encoder: EncoderStamp) -> None:
+    """Make an empty store's database; the caller holds the writer lock. Raises sqlite3.Error."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in TABLES.split(";"):
+            connection.execute(statement)
+        write_meta(connection, "generation", 0)
+        write_meta(connection, "encoder", asdict(encoder))
+        connection.execute(f"PRAGMA application_id={APPLICATION}")
+        connection.execute(f"PRAGMA user_version={VERSION}")  # last: a file with a version is complete
+        connection.execute("COMMIT")
+    finally:
+        connection.close()
+
+
+def is_blank(path: Path) -> bool:
+    """No database yet, or one whose creation was interrupted before anything was in it."""
+    if not path.exists() or path.stat().st_size == 0:
+        return True
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        if int(connection.execute("PRAGMA user_version").fetchone()[0]):
+            return False
+        return int(connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]) == 0
+    except sqlite3.DatabaseError:
+        return False
+    finally:
+        connection.close()
+
+
+def check_version(connection: sqlite3.Connection, path: Path) -> None:
+    """StoreError unless this program can read the file."""
+    application = int(connection.execute("PRAGMA application_id").fetchone()[0])
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if application != APPLICATION or version < 1:
+        raise StoreError(f"{path} is not an Openbook store; choose another folder with --store.")
+    if version > VERSION:
+        raise StoreError(
+            f"{path} was written by a newer Openbook (format {version}, this one reads up to {VERSION}); "
+            "upgrade it: pip install --upgrade openbook."
+        )
+
+
+def read_meta(connection: sqlite3.Connection, key: str) -> Any:
+    """A value of the meta table."""
+    row = connection.execute("SELECT value FROM meta WHERE key=?", (key,)).fetchone()
+    if row is None:
+        raise sqlite3.DatabaseError(f"the entry {key} is missing")
+    return json.loads(row[0])
+
+
+def write_meta(connection: sqlite3.Connection, key: str, value: Any) -> None:
+    """Set a value of the meta table."""
+    connection.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", (key, json.dumps(value)))
+
+
+def read_encoder(connection: sqlite3.Connection) -> EncoderStamp:
+    """The stamp of the encoder whose vectors the store holds."""
+    values = dict(read_meta(connection, "encoder"))
+    values["languages"] = tuple(values["languages"])
+    return EncoderStamp(**values)
