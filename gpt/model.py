@@ -75,18 +75,22 @@ class Attention(nn.Module):
             v = v.repeat_interleave(c.heads // c.kv_heads, dim=1)
         causal = mask is None and T > 1
         if self.record is not None:
-            self.record.append(attention_weights(q, k, mask, causal))
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
+            self.record.append(attention_weights(q.float(), k.float(), mask, causal))
+        if self.training and x.device.type == "cpu":
+            # The fused kernel's backward pass takes twice as long on a CPU: 76 ms against 37 for (14, 5, 269, 64).
+            y = attention_weights(q, k, mask, causal) @ v
+        else:
+            y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
         return self.output(y.transpose(1, 2).reshape(B, T, c.heads * c.head_dim))
 
 
 def attention_weights(q: Tensor, k: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
-    """softmax(q kᵀ / sqrt(D)) in fp32, (B, H, T, S): what the fused kernel computes and does not return."""
-    scores = (q.float() @ k.float().transpose(-1, -2)) * q.shape[-1] ** -0.5
+    """softmax(q kᵀ / sqrt(D)), (B, H, T, S): what the fused kernel computes and does not return."""
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
     if causal:
-        mask = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool, device=q.device).tril()
+        mask = decode_mask(q.shape[2], k.shape[2], q.device)
     if mask is not None:
-        scores = scores.masked_fill(~mask, float("-inf"))
+        scores = scores + torch.zeros_like(mask, dtype=scores.dtype).masked_fill_(~mask, float("-inf"))
     return scores.softmax(dim=-1)
 
 
