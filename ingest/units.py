@@ -1,0 +1,120 @@
+"""The units that chunks are packed from: headings, sentences, lines, whole tables and whole fences."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ingest.sentences import sentences
+from ingest.types import ParsedDocument, Section
+
+LINE_KINDS = frozenset({"code", "csv", "json", "log"})  # a line, not a sentence, is the unit
+
+_BLANK = re.compile(r"\n[^\S\n]*(?:\n[^\S\n]*)+")
+_FENCE = re.compile(r"^[ ]{0,3}(`{3,}|~{3,})", re.M)
+_ATX = re.compile(r"[ ]{0,3}#{1,6}(?:[^\S\n]|$)")
+_UNDERLINE = re.compile(r"[ ]{0,3}(?:=+|-+)[^\S\n]*")
+_TABLE_ROW = re.compile(r"[^\S\n]*\S.* \| |[^\S\n]*\|")
+
+
+@dataclass(slots=True)
+class Unit:
+    """A run of text that is kept whole: a sentence, a line, a table, a fence, or a heading."""
+
+    start: int
+    end: int
+    kind: str  # "heading", "block" (table or fence), "sentence", "line", "cut"
+    paragraph: bool  # whether a paragraph begins here
+    tokens: int = 0
+
+
+def units(document: ParsedDocument, section: Section) -> Iterator[Unit]:
+    text = document.text
+    start, stop = section.start, section.end
+    heading_end = _heading_end(text, section)
+    if heading_end > start:
+        first, last = trim(text, start, heading_end)
+        yield Unit(first, last, "heading", True)
+        start = heading_end
+    for first, last, kind in _paragraphs(text, start, stop, document.kind):
+        if kind in ("block", "heading"):
+            yield Unit(first, last, kind, True)
+        elif document.kind in LINE_KINDS:
+            for n, (a, b) in enumerate(lines(text, first, last)):
+                yield Unit(a, b, "line", n == 0)
+        else:
+            for n, (a, b) in enumerate(sentences(text[first:last])):
+                yield Unit(first + a, first + b, "sentence", n == 0)
+
+
+def _heading_end(text: str, section: Section) -> int:
+    """Where the heading that begins a section ends; the section's start when it begins with none."""
+    if not section.headings:
+        return section.start
+    start, _ = trim(text, section.start, section.end)
+    end = text.find("\n", start, section.end)
+    end = section.end if end < 0 else end
+    line = text[start:end].strip().strip("#").strip()
+    if line != section.headings[-1].strip():
+        return section.start
+    following = text.find("\n", end + 1, section.end)
+    following = section.end if following < 0 else following
+    if end < section.end and _UNDERLINE.fullmatch(text, end + 1, following):
+        return following
+    return end
+
+
+def _paragraphs(text: str, start: int, stop: int, kind: str) -> Iterator[tuple[int, int, str]]:
+    """Trimmed spans between blank lines, as ``(start, end, "text", "block" or "heading")``; fences
+    whole.""" fences = list(_fences(text, start, stop)) if kind in ("markdown", "notebook", "text") else []
+    position = start
+    for first, last in [*fences, (stop, stop)]:
+        while position < first:
+            gap = _BLANK.search(text, position, first)
+            end = gap.start() if gap else first
+            a, b = trim(text, position, end)
+            if a < b:
+                yield a, b, _paragraph_kind(text[a:b], kind)
+            position = gap.end() if gap else first
+        if first < last:
+            yield first, last, "block"
+            position = last
+
+
+def _paragraph_kind(paragraph: str, kind: str) -> str:
+    rows = paragraph.split("\n")
+    if len(rows) == 1 and kind in ("markdown", "notebook") and _ATX.match(paragraph):
+        return "heading"
+    if kind not in LINE_KINDS and len(rows) > 1 and all(_TABLE_ROW.match(row) for row in rows):
+        return "block"
+    return "text"
+
+
+def _fences(text: str, start: int, stop: int) -> Iterator[tuple[int, int]]:
+    position = start
+    while opening := _FENCE.search(text, position, stop):
+        mark = opening[1]
+        closing = re.compile(rf"^[ ]{{0,3}}{mark[0]}{{{len(mark)},}}[^\S\n]*$", re.M)
+        found = closing.search(text, opening.end(), stop)
+        end = found.end() if found else stop
+        yield trim(text, opening.start(), end)
+        position = end
+
+
+def lines(text: str, start: int, stop: int) -> Iterator[tuple[int, int]]:
+    while start < stop:
+        end = text.find("\n", start, stop)
+        end = stop if end < 0 else end
+        a, b = trim(text, start, end)
+        if a < b:
+            yield a, b
+        start = end + 1
+
+
+def trim(text: str, start: int, end: int) -> tuple[int, int]:
+    while start < end and text[start].isspace():
+        start += 1
+    while end > start and text[end - 1].isspace():
+        end -= 1
+    return start, end
