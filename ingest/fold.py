@@ -41,8 +41,8 @@ MAX_TERM = 64  # characters; longer ones are hashes or base64, which nobody type
 
 @lru_cache(maxsize=1)
 def _simplified() -> dict[int, int]:
-    """Code points of traditional characters -> simplified ones, from OpenCC's dictionaries (28 ms,
-    once).""" from opencc import OpenCC
+    """Code points of traditional characters -> simplified ones, from OpenCC's dictionaries (28 ms, once)."""
+    from opencc import OpenCC
 
     characters = [chr(code) for first, last in HAN_RANGES for code in range(first, last + 1)]
     converted = OpenCC("t2s").convert("\n".join(characters)).split("\n")
@@ -62,8 +62,8 @@ def _normalize(text: str) -> str:
 
 
 def fold(text: str) -> str:
-    """One spelling of ``text`` for matching; may differ in length from it (NFKC and case folding
-    expand).""" return _normalize(text).casefold()
+    """One spelling of ``text`` for matching; may differ in length from it (NFKC and case folding expand)."""
+    return _normalize(text).casefold()
 
 
 def is_cjk(text: str) -> bool:
@@ -73,7 +73,9 @@ def is_cjk(text: str) -> bool:
 
 def language(text: str) -> str:
     """``"zh"`` when ``text`` has CJK characters, and as many of them as Latin words or more; else
-    ``"en"``.""" if text.isascii():
+    ``"en"``.
+    """
+    if text.isascii():
         return "en"
     cjk = len(_CJK_CHARACTER.findall(text))
     return "zh" if cjk and cjk >= len(_LATIN_WORD.findall(text)) else "en"

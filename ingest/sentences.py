@@ -43,10 +43,10 @@ _WRAP_COLUMNS = 120  # longer lines were not wrapped by hand: each is a paragrap
 
 
 def sentences(text: str) -> list[tuple[int, int]]:
-    """Spans ``(start, end)`` of the sentences of ``text``, in order, trimmed; only white space lies between them.
+    """Spans ``(start, end)`` of the sentences of ``text`` in order, trimmed; only white space lies between.
 
     A sentence ends at 。！？；… with the closing quotes after it, at . ! ? before white space (abbreviations,
-    initials, decimals and numbering aside), at a blank line, and at a line break that was not made by wrapping.
+    initials, decimals and numbering aside), at a blank line, and at a line break that is no wrapping.
     """
     spans: list[tuple[int, int]] = []
     start = 0
@@ -100,8 +100,8 @@ def _ends_here(text: str, start: int, match: re.Match[str]) -> bool:
 class _Lines:
     """Which line breaks of a text end a paragraph rather than wrap it.
 
-    A wrapped line is one that the next word would have made too long, so a line that leaves room for it, measured
-    against the widest line of its paragraph, was ended on purpose.
+    A wrapped line is one that the next word would have made too long, so a line that leaves room for it,
+    measured against the widest line of its paragraph, was ended on purpose.
     """
 
     def __init__(self, text: str) -> None:

@@ -164,8 +164,8 @@ def _header_parts(title: str, path: tuple[str, ...]) -> list[str]:
 
 
 def _shorten(parts: list[str], counter: _Counter, limit: int) -> tuple[list[str], int]:
-    """Drop the middle of a heading path, then cut its longest part, until it takes ``limit``
-    word-pieces.""" while True:
+    """Drop the middle of a heading path, then cut its longest part, until it takes ``limit`` word-pieces."""
+    while True:
         count = counter.many([" > ".join(parts)])[0]
         if count <= limit:
             return parts, count
@@ -197,8 +197,7 @@ def _cut_long(text: str, units: list[Unit], budget: int, counter: _Counter) -> l
             lines = [
                 Unit(a, b, "line", n == 0) for n, (a, b) in enumerate(split_lines(text, unit.start, unit.end))
             ]
-            for line, tokens in zip(lines, counter.many([text[u.start : u.end] for u in lines]),
-            strict=True):
+            for line, tokens in zip(lines, counter.many([text[u.start : u.end] for u in lines]), strict=True):
                 line.tokens = tokens
             fitting += _cut_long(text, lines, room, counter)
         else:
@@ -209,8 +208,8 @@ def _cut_long(text: str, units: list[Unit], budget: int, counter: _Counter) -> l
 
 
 def _cut(text: str, unit: Unit, budget: int, counter: _Counter) -> Iterator[Unit]:
-    """Hard cuts of one over-long unit at the last clause end past 60 % of the budget, else between
-    words.""" pieces = [match.span() for match in _WORDS.finditer(text, unit.start, unit.end)]
+    """Hard cuts of one over-long unit at the last clause end past 60 % of the budget, else between words."""
+    pieces = [match.span() for match in _WORDS.finditer(text, unit.start, unit.end)]
     counts = counter.many([text[a:b] for a, b in pieces])
     first = total = 0
     clause: int | None = None  # index after the last good place to cut

@@ -66,8 +66,8 @@ def _heading_end(text: str, section: Section) -> int:
 
 
 def _paragraphs(text: str, start: int, stop: int, kind: str) -> Iterator[tuple[int, int, str]]:
-    """Trimmed spans between blank lines, as ``(start, end, "text", "block" or "heading")``; fences
-    whole.""" fences = list(_fences(text, start, stop)) if kind in ("markdown", "notebook", "text") else []
+    """Trimmed spans between blank lines, as ``(start, end, "text", "block" or "heading")``; fences whole."""
+    fences = list(_fences(text, start, stop)) if kind in ("markdown", "notebook", "text") else []
     position = start
     for first, last in [*fences, (stop, stop)]:
         while position < first:

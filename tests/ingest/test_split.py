@@ -201,8 +201,8 @@ def check_cover(text: str, chunks: list[Chunk]) -> None:
 
 _FRAGMENTS = st.sampled_from(
     [
-        "Hello world. ", "Dr. Smith went home", "你好。", "这是“引文。”", "很长的句子，没有结束", "\n", "\n\n", " ",
-        "# Head\n",
+        "Hello world. ", "Dr. Smith went home", "你好。", "这是“引文。”", "很长的句子，没有结束",
+        "\n", "\n\n", " ", "# Head\n",
         "## Sub head\n\n", "```\n", "~~~py\n", "| a | b |\n", "- item\n", "x" * 50, "字" * 70, "！？…",
         "3.14 ", "U.S. ",
         "\u3000", "\t", "===\n", "\u2028", "😀", "é", '"Why?" ', "a | b\n", "\r", "\x0b", "\x85",
