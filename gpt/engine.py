@@ -119,7 +119,11 @@ class Engine:
         return self.model.embedding.weight.device
 
     def prompt(self, text: str) -> list[int]:
-        """The ids of a text to be continued."""
+        """The ids of a text to be continued; ValueError for half a surrogate pair, which is no character."""
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise ValueError(f"the prompt is not valid text at character {error.start}") from None
         return [self.tokenizer.bos, *self.tokenizer.encode(text)]
 
     def logits(self, ids: Sequence[int], *, prefix: bool | None = None) -> Tensor:
@@ -147,8 +151,8 @@ class Engine:
         `prefix`   whether the prompt is read in both directions. None: as the model was tuned, which is so
                    for a prefix-LM whose prompt ends with <answer>.
         The same prompt, settings and seed give the same steps; without a seed each call draws anew.
-        ValueError, before anything is generated, for settings out of range, an empty prompt, an id outside the
-        vocabulary, and a prompt longer than the context.
+        ValueError, before anything is generated, for settings out of range, an empty prompt, an id outside
+        the vocabulary, and a prompt longer than the context.
         """
         params = SamplingParams(temperature, top_k, top_p, seed)
         if isinstance(max_new_tokens, bool) or not isinstance(max_new_tokens, int) or max_new_tokens < 1:

@@ -61,7 +61,9 @@ def read_config(folder: Path) -> GPTConfig:
         value, wanted = getattr(config, field.name), type(getattr(default, field.name))
         number = wanted is float and type(value) is int
         if type(value) is not wanted and not number:
-            raise ValueError(f"{folder / 'config.json'}: {field.name} is {value!r}, not a {wanted.__name__}")
+            raise ValueError(
+                f"{folder / 'config.json'}: {field.name} is {value!r}, which is no {wanted.__name__}"
+            )
     if not (math.isfinite(config.rope_base) and config.rope_base > 0 and 0 <= config.norm_eps < 1):
         raise ValueError(f"{folder / 'config.json'}: rope_base or norm_eps is out of range")
     return config
