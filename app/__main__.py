@@ -1,0 +1,59 @@
+"""``python -m app``: the chat in a browser."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+def parser() -> argparse.ArgumentParser:
+    flags = argparse.ArgumentParser(
+        prog="python -m app", description="Chat with your documents in a browser."
+    )
+    flags.add_argument("--host", default="127.0.0.1", help="address to serve (default: this computer only)")
+    flags.add_argument("--port", type=int, default=7860)
+    flags.add_argument("--store", help="folder of the index (default: OPENBOOK_STORE or .openbook)")
+    flags.add_argument("--model", help="model that answers (default: OPENBOOK_MODEL or bundled)")
+    return flags
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serves the page until interrupted. 0 after Ctrl+C, 2 when it could not start."""
+    chosen = parser().parse_args(arguments)
+    from app.i18n import console_language, say
+    from app.launch import USER, LaunchError, check, serve
+    from app.ui import build_ui
+    from rag.settings import load
+    from rag.types import RagError
+
+    language = console_language()
+    password = os.environ.get("OPENBOOK_PASSWORD", "")
+    try:
+        settings = load(store=chosen.store, model=chosen.model)
+        check(chosen.host, chosen.port, password)  # before the models are touched
+    except (RagError, LaunchError) as error:
+        print(error, file=sys.stderr)
+        return 2
+
+    def ready(url: str) -> None:
+        print(say(language, "launch.serving", url=url), flush=True)
+        if password:
+            print(say(language, "launch.password", user=USER), flush=True)
+        if not (settings.store / "store.sqlite3").is_file():
+            print(say(language, "launch.no_store", store=settings.store), file=sys.stderr, flush=True)
+
+    page = build_ui(store=settings.store, model=settings.model, warm=True)
+    try:
+        serve(page, chosen.host, chosen.port, ready=ready)
+    except LaunchError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
