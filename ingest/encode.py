@@ -11,13 +11,14 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ingest import encoder_files as files
+from ingest.static import StaticTable
 from ingest.store.records import EncoderStamp
 from ingest.types import IngestError
 
@@ -25,6 +26,7 @@ BUNDLED = "bundled"
 MAX_TOKENS = 256  # MiniLM's own limit; longer chunks also retrieve worse (recall .874 -> .644 at 512)
 TOKENS_PER_BATCH = 2048  # padded; MiniLM in bf16 on one core: 55 chunks/s at 8 a batch, 48 at 16, 27 at 32
 LARGEST_BATCH = 64
+STATIC_BATCH = 1024
 
 Progress = Callable[[int, int], None]
 
@@ -59,6 +61,8 @@ class Encoder:
         self._lock = threading.RLock()
         self._model: Any = None
         self._counter: Any = None
+        self._table: StaticTable | None = None
+        self._opened = False  # whether _counter and _table have been read
         self._threads = 1  # until measured; see _ThreadChoice
 
     @classmethod
@@ -80,50 +84,79 @@ class Encoder:
                 self._model = _load_model(self.folder, self.stamp.max_tokens)
             return self._model
 
+    def _open(self) -> None:
+        """Read what works without torch: the tokenizer, and the table of a static embedding."""
+        with self._lock:
+            if not self._opened:
+                self._counter = _tokenizer(self.folder)
+                self._table = StaticTable.load(self.folder, self._counter)
+                self._opened = True
+
     def count_tokens(self, texts: list[str]) -> list[int]:
         """Word-pieces of each text with the special tokens the encoder adds, never cut short."""
-        with self._lock:
-            if self._counter is None:
-                self._counter = _tokenizer(self.folder) or self.model.tokenizer
-            counter = self._counter
-        if hasattr(counter, "encode_batch_fast"):
-            return [len(encoding) for encoding in counter.encode_batch_fast(texts)]
-        return [len(ids) for ids in counter(texts, truncation=False, verbose=False)["input_ids"]]
+        self._open()
+        texts = [_clean(text) for text in texts]
+        if self._counter is not None:
+            return [len(encoding) for encoding in self._counter.encode_batch_fast(texts)]
+        return [len(ids) for ids in self.model.tokenizer(texts, truncation=False, verbose=False)["input_ids"]]
 
     def encode(self, texts: Sequence[str], *, progress: Progress | None = None) -> np.ndarray:
         """Vectors of length 1, float32 (len(texts), dimension), in the order of ``texts``.
 
         Neighbours in length share a batch, so little is padded. ``progress(done, total)`` is called after
-        each batch and may raise to stop.
+        each batch and may raise to stop. A text without word-pieces gets zeros.
         """
+        self._open()
         vectors = np.zeros((len(texts), self.stamp.dimension), dtype=np.float32)
-        if not texts:
-            return vectors
-        lengths = [min(count, self.stamp.max_tokens) for count in self.count_tokens(list(texts))]
-        batches = list(_batches(lengths))
         done = 0
-        with self._lock, _inference(self.model.device.type) as set_threads:
-            speed = _ThreadChoice(self._threads, len(batches))
-            for batch in batches:
-                set_threads(threads := speed.next())
-                started = time.perf_counter()
-                rows = self.model.encode(
-                    [texts[index] for index in batch],
-                    batch_size=len(batch),
-                    show_progress_bar=False,
-                    convert_to_tensor=True,
-                )
-                vectors[batch] = rows.float().cpu().numpy()
-                speed.note(threads, sum(lengths[index] for index in batch) / (time.perf_counter() - started))
+        with self._lock, contextlib.closing(self._rows([_clean(text) for text in texts])) as batches:
+            for batch, rows in batches:
+                vectors[batch] = rows
                 done += len(batch)
                 if progress is not None:
                     progress(done, len(texts))
-            self._threads = speed.best
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         if not np.isfinite(norms).all():
             raise IngestError(f"The encoder {self.folder} gives vectors that are not numbers: it is damaged.")
         vectors /= np.maximum(norms, 1e-12)
         return vectors
+
+    def _rows(self, texts: list[str]) -> Generator[tuple[list[int], np.ndarray], None, None]:
+        """Batches of (indexes into ``texts``, their vectors)."""
+        if self._table is not None:
+            for start in range(0, len(texts), STATIC_BATCH):
+                part = texts[start : start + STATIC_BATCH]
+                yield list(range(start, start + len(part))), self._table.encode(part)
+            return
+        if not texts:
+            return
+        lengths = [min(count, self.stamp.max_tokens) for count in self.count_tokens(texts)]
+        batches = list(_batches(lengths))
+        model = self.model
+        with _inference(model.device.type) as set_threads:
+            speed = _ThreadChoice(self._threads, len(batches))
+            for batch in batches:
+                set_threads(threads := speed.next())
+                started = time.perf_counter()
+                rows = model.encode(
+                    [texts[index] for index in batch],
+                    batch_size=len(batch),
+                    show_progress_bar=False,
+                    convert_to_tensor=True,
+                )
+                vectors = rows.float().cpu().numpy()
+                speed.note(threads, sum(lengths[index] for index in batch) / (time.perf_counter() - started))
+                yield batch, vectors
+            self._threads = speed.best
+
+
+def _clean(text: str) -> str:
+    """The text as tokenizers take it: half a surrogate pair, which no encoding can hold, becomes U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 class _ThreadChoice:

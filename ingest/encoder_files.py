@@ -104,6 +104,11 @@ def first_module(folder: Path) -> Path:
     return folder / _modules(folder)[0]["path"]
 
 
+def module_kinds(folder: Path) -> list[str]:
+    """The class of each module in order: Transformer, Pooling, Normalize, StaticEmbedding, …"""
+    return [module["type"].rpartition(".")[2] for module in _modules(folder)]
+
+
 def stated_limit(folder: Path) -> int | None:
     """Word-pieces after which the model cuts its input; None when it names no limit."""
     limit = _read_json(first_module(folder) / "sentence_bert_config.json").get("max_seq_length")
