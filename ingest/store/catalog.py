@@ -43,19 +43,21 @@ def from_sql(value: str | bytes) -> str:
 
 def document_record(row: tuple[Any, ...]) -> DocumentRecord:
     """A row of `_DOCUMENT` as a record."""
-    path, root, title = (from_sql(value) for value in row[1:4])
-    omissions = tuple(Omission(reason, count) for reason, count in json.loads(row[13]))
-    return DocumentRecord(row[0], path, root, title, *row[4:13], omissions, json.loads(row[14]), row[15])
+    values = list(row)
+    values[1:4] = [from_sql(value) for value in row[1:4]]
+    values[13] = tuple(Omission(reason, count) for reason, count in json.loads(row[13]))
+    values[14] = json.loads(row[14])
+    return DocumentRecord(*values)
 
 
 def chunk_record(row: tuple[Any, ...]) -> ChunkRecord:
     """A row of `_CHUNK` as a record."""
-    path, title, text, header = (from_sql(row[place]) for place in (2, 3, 8, 12))
-    headings = tuple(json.loads(row[4]))
-    metadata = json.loads(row[10])
-    return ChunkRecord(
-        row[0], row[1], path, title, headings, *row[5:8], text, row[9], metadata, row[11], header
-    )
+    values = list(row)
+    for place in (2, 3, 8, 12):
+        values[place] = from_sql(row[place])
+    values[4] = tuple(json.loads(row[4]))
+    values[10] = json.loads(row[10])
+    return ChunkRecord(*values)
 
 
 class Catalog:

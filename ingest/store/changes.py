@@ -55,6 +55,10 @@ class Changes:
         for chunk in chunks:
             if document.text[chunk.start : chunk.end] != chunk.text:
                 raise StoreError(f"{document.path}: chunk {chunk.ordinal} is not what stands at its offsets.")
+        try:
+            json.dumps(dict(document.metadata))
+        except (TypeError, ValueError) as error:
+            raise StoreError(f"{document.path}: metadata must be JSON values ({error}).") from error
         connection = self._changed(document.path)
         connection.execute("SAVEPOINT put")
         try:
@@ -172,10 +176,9 @@ class Changes:
             return False
         connection = self._connection
         for path in sorted(self._paths):
-            if (
-                len(connection.execute("SELECT id FROM documents WHERE path=?", (to_sql(path),)).fetchall())
-                > 1
-            ):
+            named = connection.execute("SELECT id FROM documents WHERE path=?", (to_sql(path),)).fetchall()
+            if len(named) > 1:
+                self.rollback()
                 raise StoreError(
                     f"Two documents were to be stored as {path}; nothing of this commit was kept."
                 )

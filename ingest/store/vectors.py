@@ -57,7 +57,7 @@ class VectorIndex:
         gone = np.setdiff1d(present, wanted, assume_unique=True)
         new = np.setdiff1d(wanted, present, assume_unique=True)
         if len(gone):
-            self._index.remove_ids(gone)
+            self._index.remove_ids(faiss.IDSelectorBatch(gone))
         for ids, vectors in fetch(new):
             if len(ids):
                 self._index.add_with_ids(np.ascontiguousarray(vectors, dtype=np.float32), ids)
@@ -72,7 +72,8 @@ class VectorIndex:
         parameters = None
         if allowed is not None:
             selector = faiss.IDSelectorBatch(np.fromiter(allowed, dtype=np.int64))
-            parameters = faiss.SearchParameters(sel=selector)
+            parameters = faiss.SearchParameters()
+            parameters.sel = selector
         query = unit(vector.reshape(1, -1))
         wide = min(within, k + 16)  # ties at the edge are settled by id, not by the order of insertion
         scores, ids = self._index.search(query, wide, params=parameters)
@@ -99,7 +100,7 @@ class VectorIndex:
         """Write the index and then its manifest; the old pair serves until the manifest is replaced."""
         folder = store / FOLDER
         folder.mkdir(exist_ok=True)
-        data = memoryview(faiss.serialize_index(self._index))
+        data = faiss.serialize_index(self._index).tobytes()
         digest = hashlib.sha256(data).hexdigest()
         name = f"{generation:010d}-{digest[:12]}.faiss"
         write_atomic(folder / name, data)
@@ -130,10 +131,10 @@ def load(store: Path, dimension: int, encoder_digest: str) -> tuple[VectorIndex,
     ):
         raise Damaged("the saved index has another format or encoder")
     try:
-        data = np.fromfile(folder / str(manifest["file"]), dtype=np.uint8)
-        if hashlib.sha256(memoryview(data)).hexdigest() != manifest["sha256"]:
+        data = (folder / str(manifest["file"])).read_bytes()
+        if hashlib.sha256(data).hexdigest() != manifest["sha256"]:
             raise Damaged(f"{manifest['file']}: checksum differs")
-        inner = faiss.deserialize_index(data)
+        inner = faiss.deserialize_index(np.frombuffer(data, dtype=np.uint8))
     except (OSError, RuntimeError) as error:
         raise Damaged(str(error)) from error
     if not isinstance(inner, faiss.IndexIDMap2) or inner.d != dimension or inner.ntotal != manifest["count"]:
