@@ -1,0 +1,93 @@
+"""What every parser needs: building a text block by block with its sections, and closing it into a document."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ingest.fold import language
+from ingest.types import Omission, ParsedDocument, Section
+
+_LANGUAGE_SAMPLE = 20_000
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+@dataclass(slots=True)
+class Draft:
+    """A text that grows by blocks, with a blank line between them, under headings and on pages."""
+
+    page: int | None = None
+    parts: list[str] = field(default_factory=list)
+    length: int = 0
+    sections: list[Section] = field(default_factory=list)
+    path: list[tuple[int, str]] = field(default_factory=list)
+    _opened: int = 0
+
+    def add(self, block: str, separator: str = "\n\n") -> None:
+        if not block:
+            return
+        if self.length:
+            self.parts.append(separator)
+            self.length += len(separator)
+        self.parts.append(block)
+        self.length += len(block)
+
+    def heading(self, level: int, title: str, shown: str | None = None) -> None:
+        """Open the section ``title``; ``shown`` is what stands in the text (``""`` for nothing)."""
+        self.close_section()
+        while self.path and self.path[-1][0] >= level:
+            self.path.pop()
+        self.path.append((level, " ".join(title.split())))
+        self.add(title if shown is None else shown)
+
+    def turn_page(self, page: int) -> None:
+        self.close_section()
+        self.page = page
+
+    def close_section(self) -> None:
+        if self.length > self._opened:
+            names = tuple(name for _, name in self.path if name)
+            self.sections.append(Section(self._opened, self.length, names, self.page))
+        self._opened = self.length
+
+    def text(self) -> str:
+        return "".join(self.parts)
+
+    def document(self, title: str, kind: str, omissions: list[Omission], encoding: str | None = None) -> ParsedDocument:
+        """Close the draft; ``characters_in`` is the text and what was left out of it."""
+        self.close_section()
+        text = self.text()
+        given = len(text) + sum(omission.characters for omission in omissions)
+        return finish(text, title, kind, self.sections, given, omissions, encoding)
+
+
+def finish(
+    text: str,
+    title: str,
+    kind: str,
+    sections: list[Section],
+    characters_in: int,
+    omissions: list[Omission] | None = None,
+    encoding: str | None = None,
+) -> ParsedDocument:
+    """A ParsedDocument with its language; characters that cannot be stored become U+FFFD, one for one."""
+    return ParsedDocument(
+        text=storable(text),
+        title=storable(" ".join(title.split()))[:300],
+        kind=kind,
+        language=language(text[:_LANGUAGE_SAMPLE]),
+        sections=tuple(sections),
+        characters_in=characters_in,
+        omissions=tuple(omission for omission in omissions or () if omission.characters or "page" in omission.reason),
+        encoding=encoding,
+    )
+
+
+def storable(text: str) -> str:
+    return _UNSTORABLE.sub("\ufffd", text)
+
+
+def title_of(path: Path) -> str:
+    """The file's name as a title: ``annual_report-2024.pdf`` -> ``annual report-2024``."""
+    return " ".join(path.stem.replace("_", " ").split()) or path.name
