@@ -20,14 +20,18 @@ EN_ENTITY = re.compile(
     r"|“[^”]{2,60}”|\"[^\"]{2,60}\""
 )
 EN_STOP = frozenset(
-    "a an the of to in on at by for from with as and or but is are was were be been being it its this that these those "
-    "he she they we you i his her their our your my him them us me not no do does did have has had will would can could "
-    "may might must shall should than then there here which who whom whose what when where why how if so such into over "
+    "a an the of to in on at by for from with as and or but is are was were be been being it its this that these "
+    "those he she they we you i his her their our your my him them us me not no do does did have has had will would "
+    "can could may might must shall should than then there here which who whom whose what when where why how if so "
+    "such into over "
     "under about after before between through during without within also only just very more most some any all each "
     "both other another one two".split()
 )
 EN_WORD = re.compile(r"[\w'’-]+")
-ZH_ENTITY = re.compile(r"《[^》]{1,30}》|“[^”]{1,30}”|「[^」]{1,30}」|[\d.,]+(?:[年月日号个名人次元米万亿%％岁世纪公里]+\d*[月日]?\d*日?)?")
+ZH_ENTITY = re.compile(
+    r"《[^》]{1,30}》|“[^”]{1,30}”|「[^」]{1,30}」"
+    r"|[\d.,]+(?:[年月日号个名人次元米万亿%％岁世纪公里]+\d*[月日]?\d*日?)?"
+)
 ZH_RUN = re.compile(r"[\u4e00-\u9fff·A-Za-z0-9]{2,24}")
 ZH_FUNCTION = re.compile(r"[的了是在和与于被把从由对为及等并而但也都就有这那其将以或者所之着过]")
 NUMBER = re.compile(r"^\W*\d")

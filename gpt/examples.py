@@ -107,6 +107,7 @@ class Mixture:
 
     def _draw(self, kind: str, rng: random.Random) -> Row:
         while True:
+            row: Row | None
             if kind == "prose":
                 row = self._prose_row(rng)
             elif kind == "cloze":

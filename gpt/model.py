@@ -163,7 +163,7 @@ class GPT(nn.Module):
         pass of several tokens needs a mask unless the cache is empty (``decode_mask`` makes one). ``positions``
         (B, T) default to the slots that the tokens take. ValueError when the context is exceeded.
         """
-        B, T = ids.shape
+        T = ids.shape[1]
         past = cache.length if cache is not None else 0
         if past + T > self.config.context:
             raise ValueError(

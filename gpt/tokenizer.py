@@ -14,13 +14,14 @@ from pathlib import Path
 from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
 from tokenizers import Tokenizer as BPE
 
-SPECIALS = ("<pad>", "<bos>", "<question>", "<passage>", "<answer>", "<none>", "<end>", "<blank>") + tuple(
-    f"<reserved{i}>" for i in range(8)
+SPECIALS = (
+    *("<pad>", "<bos>", "<question>", "<passage>", "<answer>", "<none>", "<end>", "<blank>"),
+    *(f"<reserved{i}>" for i in range(8)),
 )
 PIECES = (
-    r"\p{Han}|'(?:[sdmtSDMT]|ll|LL|ve|VE|re|RE)|[^\r\n\p{L}\p{N}]?[\p{L}--\p{Han}]+|\p{N}{1,2}|"
+    r"\p{Han}|'(?:[sdmtSDMT]|ll|LL|ve|VE|re|RE)|[^\r\n\p{L}\p{N}]?(?:(?!\p{Han})\p{L})+|\p{N}{1,2}|"
     r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-).replace(r"[\p{L}--\p{Han}]", r"(?:(?!\p{Han})\p{L})")
+)
 
 
 @dataclass(frozen=True, slots=True)

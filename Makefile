@@ -1,0 +1,58 @@
+# Two commands do everything on a fresh machine: `make chat` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEV_STAMP := $(VENV)/.installed-dev
+# Keep the two cores for the work itself; downloads and progress bars stay quiet.
+PIP := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help chat test lint bench model clean
+
+help:
+	@echo "make chat   install, index docs/ and open the chat on http://127.0.0.1:7860"
+	@echo "make test   install what the tests need, lint, type-check and run every test"
+	@echo "make bench  every speed claim, one JSON line each"
+	@echo "make model  train the bundled GPT again (CORPUS=dir QA=dir)"
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(STAMP): pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e .
+	@touch $@
+
+$(DEV_STAMP): $(STAMP)
+	$(PIP) -e '.[dev]'
+	@touch $@
+
+chat: $(STAMP)
+	$(BIN)/python -m ingest docs
+	$(BIN)/python -m app
+
+test: $(DEV_STAMP) lint
+	$(BIN)/python -m pytest
+
+lint: $(DEV_STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(DEV_STAMP)
+	@for file in bench/*.py; do $(BIN)/python $$file || exit 1; done
+
+# The recipe of the bundled weights, seeds and mixtures included; resumes after an interruption.
+CORPUS ?= corpus
+QA ?= qa
+QUESTIONS := $(addprefix $(QA)/,squad-en-train.json fairytale-en-train.json cmrc-zh-train.json drcd-zht-train.json)
+PROSE := $(addprefix $(CORPUS)/,en-00.jsonl.zst en-01.jsonl.zst zh-00.jsonl.zst zh-01.jsonl.zst)
+model: $(DEV_STAMP)
+	test -f runs/tokenizer/tokenizer.json || \
+	  $(BIN)/python -m gpt.train tokenizer --prose $(PROSE) --every 12 --questions $(QUESTIONS) --out runs/tokenizer
+	$(BIN)/python -m gpt.train train --prose $(PROSE) --every 4 --questions $(QUESTIONS) \
+	  --tokenizer runs/tokenizer --out runs/pretrain --minutes 46 --warm-down 0.3 --seed 1 --resume
+	$(BIN)/python -m gpt.train tune --model runs/pretrain/model --prose $(PROSE) --every 4 --questions $(QUESTIONS) \
+	  --out runs/tune --minutes 45 --warm-down 0.7 --seed 2 --resume
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,222 @@
+"""The reader: which run of a passage answers the question, by the GPT's own probabilities, in two forward passes.
+
+An answer can only be a run of a passage's ids, so nothing has to be generated token by token:
+
+pass 1  reads the prompts of all passages at once. The distribution after <answer> says how probable each first token
+        is, and how probable <none> ("the passage does not say").
+pass 2  puts the most probable starts behind their prompts as branches of a tree (each branch sees its prompt and
+        itself; Miao et al. 2024) and reads, at every position, the probability of going on and of ending there.
+
+So  log p(span) = log p(t1) + log p(t2|t1) + … + log p(<end>|t1…tn)  is exact for every span from a short-listed
+start, and the best is found without a search. The quotation is ``passage[start:end]``: a slice, never typed out.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from gpt.cache import KVCache
+from gpt.engine import Engine
+from gpt.examples import ANSWER_TOKENS, PASSAGE_TOKENS, prompt_ids
+from gpt.sampling import SamplingParams, sample
+
+STARTS = 12  # short-listed starts over all passages
+WINDOW_OVERLAP = 64
+
+
+class Cancelled(Exception):
+    """The caller's event was set between two forward passes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """``passages[passage][start:end]`` with its exact log-probability (natural, the <end> included).
+
+    ``tokens`` are the ids with the log-probability of each given those before it.
+    """
+
+    passage: int
+    start: int
+    end: int
+    logprob: float
+    tokens: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Spans, best first, and for every passage the log-probability that it does not hold the answer."""
+
+    spans: tuple[Span, ...]
+    none_logprobs: tuple[float, ...]
+    prompt_tokens: int = 0
+    forward_passes: int = 0
+
+
+@dataclass(slots=True)
+class _Window:
+    """A passage, or a part of a long one: its ids, their character spans in the passage, and its prompt."""
+
+    passage: int
+    ids: list[int]
+    spans: list[tuple[int, int]]
+    prompt: list[int] = field(default_factory=list)
+
+
+class Reader:
+    """Reads passages for a question with one engine; stateless between calls, safe to share between threads."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine, self.model, self.tokenizer = engine, engine.model, engine.tokenizer
+
+    @classmethod
+    def load(cls, name: str | Path = "bundled") -> Reader:
+        """The bundled model, or a folder of ours; ValueError with one sentence when it cannot be used."""
+        return cls(Engine.load(name))
+
+    @torch.inference_mode()
+    def read(
+        self, question: str, passages: Sequence[str], *, cancel: threading.Event | None = None, starts: int = STARTS
+    ) -> Reading:
+        """Score the answers in ``passages`` to ``question``. Cancelled when ``cancel`` is set before a pass."""
+        windows = self._windows(question, passages)
+        if not windows:
+            return Reading((), tuple(0.0 for _ in passages))
+        _check(cancel)
+        lengths = torch.tensor([len(w.prompt) for w in windows])
+        room = ANSWER_TOKENS
+        cache, first = self._prefill(windows, lengths, starts * room)  # first: (R, V) log-probabilities
+        none = [0.0] * len(passages)
+        for row, window in enumerate(windows):
+            none[window.passage] += float(first[row, self.tokenizer.none])  # every window has to say no
+        branches = self._shortlist(windows, first, starts, room)
+        _check(cancel)
+        spans = self._score(windows, lengths, cache, first, branches, room)
+        return Reading(tuple(spans), tuple(none), int(lengths.sum()), 2)
+
+    def choose(self, reading: Reading, params: SamplingParams) -> Span | None:
+        """The best span at temperature 0; otherwise one drawn from p(span)^(1/temperature), top-k and top-p applied."""
+        if not reading.spans:
+            return None
+        logits = torch.tensor([span.logprob for span in reading.spans])
+        return reading.spans[int(sample(logits, params))]
+
+    def _windows(self, question: str, passages: Sequence[str]) -> list[_Window]:
+        asked = self.tokenizer.encode(question)
+        windows = []
+        for number, encoded in enumerate(self.tokenizer.encode_batch(passages)):
+            for at in range(0, max(1, len(encoded.ids) - WINDOW_OVERLAP), PASSAGE_TOKENS - WINDOW_OVERLAP):
+                part = slice(at, at + PASSAGE_TOKENS)
+                if encoded.ids[part]:
+                    window = _Window(number, encoded.ids[part], encoded.spans[part])
+                    window.prompt = prompt_ids(self.tokenizer, asked, window.ids)
+                    windows.append(window)
+        return windows
+
+    def _prefill(self, windows: list[_Window], lengths: Tensor, room: int) -> tuple[KVCache, Tensor]:
+        rows, width = len(windows), int(lengths.max())
+        device = self.model.embedding.weight.device
+        ids = torch.full((rows, width), self.tokenizer.pad)
+        for row, window in enumerate(windows):
+            ids[row, : len(window.prompt)] = torch.tensor(window.prompt)
+        keys = torch.arange(width)
+        inside = (keys[None] < lengths[:, None])[:, None, None]  # (R, 1, 1, S): padding is never looked at
+        mask = inside.expand(rows, 1, width, width)
+        if not self.model.config.prefix_lm:
+            mask = mask & (keys[None] <= keys[:, None])
+        cache = KVCache(
+            self.model.config, rows, width + room, dtype=self.model.compute_dtype, device=device
+        )
+        hidden = self.model(ids.to(device), cache=cache, mask=mask.to(device))  # (R, W, C)
+        last = hidden[torch.arange(rows), lengths - 1]  # the state at <answer>
+        return cache, self.model.unembed(last).log_softmax(dim=-1).cpu()
+
+    @staticmethod
+    def _shortlist(windows: list[_Window], first: Tensor, starts: int, room: int) -> list[tuple[int, int]]:
+        """(window, token) of the starts with the most probable first token, ties by place."""
+        scored: list[tuple[float, int, int]] = []
+        for row, window in enumerate(windows):
+            values = first[row, torch.tensor(window.ids)]
+            top = values.topk(min(starts, len(window.ids)))
+            scored += [(-v, row, i) for v, i in zip(top.values.tolist(), top.indices.tolist(), strict=True)]
+        return [(row, token) for _, row, token in sorted(scored)[:starts]]
+
+    def _score(
+        self,
+        windows: list[_Window],
+        lengths: Tensor,
+        cache: KVCache,
+        first: Tensor,
+        branches: list[tuple[int, int]],
+        room: int,
+    ) -> list[Span]:
+        by_row: dict[int, list[int]] = {}
+        for row, token in branches:
+            by_row.setdefault(row, []).append(token)
+        rows = sorted(by_row)
+        runs = {(r, t): windows[r].ids[t : t + room] for r, t in branches}
+        width = max(sum(len(runs[r, t]) for t in by_row[r]) for r in rows)
+        past = cache.length
+        ids = torch.full((len(rows), width), self.tokenizer.pad)
+        positions = torch.zeros(len(rows), width, dtype=torch.long)
+        mask = torch.zeros(len(rows), 1, width, past + width, dtype=torch.bool)
+        mask[:, 0, :, past:] = torch.eye(width, dtype=torch.bool)  # padding sees itself: no empty softmax
+        places: dict[tuple[int, int], tuple[int, int]] = {}
+        for n, row in enumerate(rows):
+            at, prompt = 0, int(lengths[row])
+            for token in by_row[row]:
+                run = runs[row, token]
+                end = at + len(run)
+                ids[n, at:end] = torch.tensor(run)
+                positions[n, at:end] = torch.arange(prompt, prompt + len(run))
+                mask[n, 0, at:end, :prompt] = True
+                mask[n, 0, at:end, past + at : past + end] = torch.ones(len(run), len(run), dtype=torch.bool).tril()
+                places[row, token] = (n, at)
+                at = end
+        device = self.model.embedding.weight.device
+        branch_cache = cache if len(rows) == cache.keys.shape[1] else cache.rows(torch.tensor(rows), width)
+        hidden = self.model(
+            ids.to(device), cache=branch_cache, mask=mask.to(device), positions=positions.to(device)
+        )
+        logprobs = self.model.unembed(hidden).log_softmax(dim=-1).cpu()  # (R', W, V)
+        spans: list[Span] = []
+        for (row, token), (n, at) in places.items():
+            spans += self._branch_spans(windows[row], token, runs[row, token], logprobs[n, at:], first[row])
+        spans.sort(key=lambda span: (-span.logprob, span.passage, span.start, span.end))
+        return _distinct(spans)
+
+    def _branch_spans(
+        self, window: _Window, token: int, run: list[int], logprobs: Tensor, first: Tensor
+    ) -> list[Span]:
+        """The spans that begin at ``token``, the three best ends."""
+        going = [float(first[run[0]])]
+        going += logprobs[torch.arange(len(run) - 1), torch.tensor(run[1:], dtype=torch.long)].tolist()
+        total = torch.tensor(going).cumsum(0) + logprobs[: len(run), self.tokenizer.end]
+        spans = []
+        for last in total.topk(min(3, len(run))).indices.tolist():
+            tokens = tuple(zip(run[: last + 1], going[: last + 1], strict=True))
+            start, end = window.spans[token][0], window.spans[token + last][1]
+            spans.append(Span(window.passage, start, end, float(total[last]), tokens))
+        return spans
+
+
+def _distinct(spans: list[Span]) -> list[Span]:
+    """The first of every (passage, start, end): windows of a long passage overlap."""
+    seen: set[tuple[int, int, int]] = set()
+    kept = []
+    for span in spans:
+        key = (span.passage, span.start, span.end)
+        if key not in seen:
+            seen.add(key)
+            kept.append(span)
+    return kept
+
+
+def _check(cancel: threading.Event | None) -> None:
+    if cancel is not None and cancel.is_set():
+        raise Cancelled

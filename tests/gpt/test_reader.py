@@ -1,0 +1,116 @@
+"""The reader's spans are slices of the passages, and their scores are the model's own, exactly."""
+
+from __future__ import annotations
+
+import random
+import threading
+
+import pytest
+import torch
+
+from gpt.config import GPTConfig
+from gpt.engine import Engine
+from gpt.examples import prompt_ids
+from gpt.model import GPT
+from gpt.reader import Cancelled, Reader
+from gpt.sampling import SamplingParams
+from gpt.tokenizer import Tokenizer
+
+TEXTS = [
+    "The lighthouse at Skerry Point was lit in 1871 by the engineer Thomas Arden.",
+    "灯塔建于1871年，由工程师托马斯设计。它高三十二米，至今仍在使用。",
+    "Naïve café owners — 北京 and Zürich — pay 12,345.67 francs… “quoted” text 😀 ends here.",
+]
+
+
+def make_reader(*, prefix_lm: bool = True, seed: int = 0) -> Reader:
+    tokenizer = Tokenizer.train(TEXTS * 4, 420)
+    config = GPTConfig(
+        vocab_size=tokenizer.vocab_size,
+        context=1024,
+        layers=2,
+        heads=2,
+        kv_heads=1,
+        width=32,
+        hidden=48,
+        prefix_lm=prefix_lm,
+    )
+    model = GPT(config)
+    generator = torch.Generator().manual_seed(seed)
+    model.init_weights(generator)
+    with torch.no_grad():
+        for parameter in model.parameters():  # zero-initialised outputs would make every score the same
+            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.15)
+    return Reader(Engine(model, tokenizer))
+
+
+@pytest.mark.parametrize("prefix_lm", [True, False])
+def test_scores_equal_a_plain_forward_pass(prefix_lm: bool) -> None:
+    reader = make_reader(prefix_lm=prefix_lm)
+    reading = reader.read("Who lit the lighthouse?", TEXTS)
+    tokenizer, model = reader.tokenizer, reader.model
+    assert reading.forward_passes == 2
+    for span in reading.spans[:6]:
+        encoded = tokenizer.encode_spans(TEXTS[span.passage])
+        prompt = prompt_ids(tokenizer, tokenizer.encode("Who lit the lighthouse?"), encoded.ids)
+        run = [token for token, _ in span.tokens]
+        ids = torch.tensor([[*prompt, *run, tokenizer.end]])
+        size = ids.shape[1] - 1
+        mask = torch.ones(size, size, dtype=torch.bool).tril()
+        if prefix_lm:
+            mask[:, : len(prompt)] = True
+        with torch.inference_mode():
+            logprobs = model.logits(ids[:, :-1], mask=mask[None, None]).log_softmax(-1)[0]
+        wanted = sum(
+            float(logprobs[len(prompt) - 1 + i, token]) for i, token in enumerate([*run, tokenizer.end])
+        )
+        assert span.logprob == pytest.approx(wanted, abs=2e-4)
+    plain = [float(x) for x in reading.none_logprobs]
+    assert all(value < 0 for value in plain)
+
+
+def test_every_span_is_a_slice_of_its_passage() -> None:
+    rng = random.Random(5)
+    alphabet = "abc de,. 的灯塔高é😀\n1"
+    for seed in range(12):
+        reader = make_reader(seed=seed)
+        passages = ["".join(rng.choice(alphabet) for _ in range(rng.randint(1, 120))) for _ in range(3)]
+        reading = reader.read("".join(rng.choice(alphabet) for _ in range(20)), passages)
+        assert reading.spans
+        for span in reading.spans:
+            text = passages[span.passage]
+            assert 0 <= span.start < span.end <= len(text)
+            ids = [token for token, _ in span.tokens]
+            encoded = reader.tokenizer.encode_spans(text)
+            assert any(encoded.ids[i : i + len(ids)] == ids for i in range(len(encoded.ids)))
+
+
+def test_a_passage_longer_than_the_window_is_read_to_its_end() -> None:
+    reader = make_reader()
+    text = " ".join(f"word{i}" for i in range(400)) + " the very last lantern"
+    windows = reader._windows("lantern?", [text])
+    assert len(windows) > 1
+    assert windows[0].spans[0][0] == 0
+    assert windows[-1].spans[-1][1] == len(text)
+    covered = {place for window in windows for span in window.spans for place in range(*span)}
+    assert covered == set(range(len(text)))
+
+
+def test_temperature_draws_by_seed_and_zero_takes_the_best() -> None:
+    reader = make_reader()
+    reading = reader.read("When?", TEXTS)
+    assert reader.choose(reading, SamplingParams()) == reading.spans[0]
+    warm = [reader.choose(reading, SamplingParams(temperature=2.0, seed=s)) for s in range(40)]
+    assert len({(s.passage, s.start, s.end) for s in warm if s}) > 1
+    again = [reader.choose(reading, SamplingParams(temperature=2.0, seed=s)) for s in range(40)]
+    assert warm == again
+
+
+def test_nothing_to_read_and_cancel() -> None:
+    reader = make_reader()
+    assert reader.read("When?", []).spans == ()
+    assert reader.read("When?", [""]).spans == ()
+    cancel = threading.Event()
+    cancel.set()
+    with pytest.raises(Cancelled):
+        reader.read("When?", TEXTS, cancel=cancel)
