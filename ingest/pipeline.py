@@ -1,0 +1,255 @@
+"""plan -> parse -> split -> encode -> commit: make a store match the files under some paths."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from ingest.batch import Batcher, Cancelled, Item
+from ingest.discover import Discovery, discover
+from ingest.encode import BUNDLED, Encoder, read_stamp
+from ingest.parsers import PARSER_VERSION
+from ingest.plan import Move, Plan, Put, in_scope, kept, make_plan
+from ingest.rebuild import carry_over, open_staging, transfer
+from ingest.report import Event, IngestReport, OnEvent, Quarantined, Status
+from ingest.sandbox import Limits, ParserPool
+from ingest.store import DocumentRecord, EncoderStamp, Store
+from ingest.store.schema import DATABASE, is_blank
+from ingest.types import IngestError
+
+# Raise it when chunks of the same text change, as PARSER_VERSION when the text of the same bytes does: stored
+# documents are then read again by the next run.
+SPLITTER_VERSION = 1
+VERSION = f"{PARSER_VERSION}.{SPLITTER_VERSION}"
+
+StrPath = str | Path
+
+
+def ingest(
+    paths: Sequence[StrPath],
+    store_dir: StrPath,
+    *,
+    encoder: Encoder | str | None = None,
+    plan: bool = False,
+    rebuild: bool = False,
+    on_event: OnEvent | None = None,
+    cancel: threading.Event | None = None,
+) -> IngestReport:
+    """Make the store in ``store_dir`` match the files under ``paths``; documents elsewhere stay.
+
+    ``encoder`` is one that is loaded, a name for `Encoder.load`, or None for the store's own (bundled for a
+    new store). ``plan`` changes nothing and only says what would be done. ``rebuild`` makes the store anew,
+    also with another encoder; the old one serves until the new one is complete. ``cancel``, once set, stops
+    the run at the last commit. IngestError (StoreError, StoreBusy) when nothing could be done at all.
+    """
+    run = _Run(Path(store_dir), on_event or (lambda event: None), cancel or threading.Event())
+    discovery = discover([Path(path) for path in paths])
+    found = _find_encoder(run.directory, encoder)
+    with ExitStack() as stack:
+        if plan:
+            if not is_blank(run.directory / DATABASE):
+                run.store = stack.enter_context(Store.open(run.directory, encoder=None if rebuild else found.stamp))
+            run.refuse_nothing(discovery, paths)
+            return run.announce(discovery, force=rebuild)
+        if is_blank(run.directory / DATABASE):
+            run.refuse_nothing(discovery, paths)
+        store = Store.open(run.directory, write=True, create=True, encoder=found.stamp, rebuild=rebuild)
+        run.store = stack.enter_context(store)
+        run.refuse_nothing(discovery, paths)
+        if store.encoder.matches(found.stamp):
+            return run.work(discovery, found, force=rebuild)
+        return run.make_anew(discovery, found)
+
+
+def remove(paths: Sequence[StrPath], store_dir: StrPath) -> IngestReport:
+    """Forget the documents at or under ``paths``; the files themselves are not touched.
+
+    IngestError when the store holds none of them.
+    """
+    started = time.perf_counter()
+    targets = [Path(os.path.abspath(path)) for path in paths]  # noqa: PTH100 - links stay links
+    report = IngestReport()
+    with Store.open(store_dir, write=True) as store:
+        records = [record for record in store.documents() if in_scope(record.path, targets)]
+        if not records:
+            names = ", ".join(str(path) for path in paths)
+            raise IngestError(f"The store {store_dir} holds no document at or under {names}; nothing was removed.")
+        for record in records:
+            store.remove(record.id)
+        store.commit()
+    report.files, report.removed, report.commits = len(records), len(records), 1
+    report.seconds = time.perf_counter() - started
+    return report
+
+
+class _Found:
+    """An encoder by its stamp, loaded when it is first called for."""
+
+    def __init__(self, encoder: Encoder | str) -> None:
+        self._encoder = encoder
+        self.stamp: EncoderStamp = read_stamp(encoder) if isinstance(encoder, str) else encoder.stamp
+
+    def __call__(self) -> Encoder:
+        if isinstance(self._encoder, str):
+            self._encoder = Encoder.load(self._encoder)
+        return self._encoder
+
+
+def _find_encoder(directory: Path, encoder: Encoder | str | None) -> _Found:
+    if encoder is not None:
+        return _Found(encoder)
+    if is_blank(directory / DATABASE):
+        return _Found(BUNDLED)
+    with Store.open(directory) as store:
+        return _Found(store.encoder.name)
+
+
+class _Run:
+    """One call of `ingest`."""
+
+    def __init__(self, directory: Path, emit: OnEvent, cancel: threading.Event) -> None:
+        self.directory = directory
+        self.emit = emit
+        self.cancel = cancel
+        self.store: Store | None = None
+        self.report = IngestReport()
+        self.started = time.perf_counter()
+
+    def documents(self) -> list[DocumentRecord]:
+        return self.store.documents() if self.store is not None else []
+
+    def refuse_nothing(self, discovery: Discovery, paths: Sequence[StrPath]) -> None:
+        """IngestError when there are neither files nor documents to forget."""
+        if discovery.files or any(in_scope(record.path, discovery.roots) for record in self.documents()):
+            return
+        names = ", ".join(str(path) for path in paths) or "no path"
+        reason = f" ({discovery.skipped[0][0]}: {discovery.skipped[0][1]})" if discovery.skipped else ""
+        raise IngestError(
+            f"There are no files that can be ingested in {names}{reason}: give a file, or a folder that holds "
+            "text, Markdown, HTML, PDF or office documents."
+        )
+
+    def start(self, discovery: Discovery, plan: Plan) -> None:
+        self.report.files = len(discovery.files)
+        self.report.unchanged += len(plan.unchanged)
+        self.emit(Event("start", done=len(plan.unchanged), total=self.report.files))
+        self.report.skipped = plan.skipped
+        for entry in plan.quarantined:
+            self.quarantine(entry)
+
+    def quarantine(self, entry: Quarantined) -> None:
+        self.report.quarantined.append(entry)
+        self.emit(Event("file", entry.path, "quarantined", message=entry.reason))
+
+    def announce(self, discovery: Discovery, *, force: bool) -> IngestReport:
+        """Say what a run would do."""
+        plan = make_plan(discovery, self.documents(), VERSION, force=force)
+        self.report.plan = True
+        self.start(discovery, plan)
+        changes: list[tuple[str, Status, str]] = [
+            *((str(move.found.path), "moved", move.record.path) for move in plan.moves),
+            *((move.record.path, "unchanged", "") for move in plan.touched),
+            *((str(put.found.path), "changed" if put.record else "added", "") for put in plan.puts),
+            *((record.path, "removed", "") for record in plan.removes),
+        ]
+        for path, status, message in changes:
+            self.report.count(status)
+            self.emit(Event("file", path, status, message=message))
+        return self.finish(discovery)
+
+    def work(self, discovery: Discovery, encoder: Callable[[], Encoder], *, force: bool) -> IngestReport:
+        """Bring the store up to date in place."""
+        assert self.store is not None
+        batcher = Batcher(self.store, encoder, self.report, self.emit, self.cancel.is_set)
+        plan = make_plan(discovery, self.documents(), VERSION, force=force)
+        self.start(discovery, plan)
+        try:
+            self.apply(plan, self.store, batcher)
+        except Cancelled:
+            self.report.cancelled = True
+        except BaseException:
+            self.store.rollback()
+            raise
+        if self.report.cancelled:
+            self.store.rollback()
+        return self.finish(discovery)
+
+    def apply(self, plan: Plan, store: Store, batcher: Batcher) -> None:
+        """Moves first; removals last, so that a file renamed and edited finds the vectors it had."""
+        for move in plan.moves:
+            store.move(move.record.id, str(move.found.path), str(move.found.root), move.found.mtime_ns)
+            batcher.tell(_moved(move))
+        for move in plan.touched:
+            store.touch(move.record.id, move.found.mtime_ns, move.found.size)
+            batcher.tell(Event("file", move.record.path, "unchanged"))
+        if plan.puts:
+            with ParserPool(Limits()) as parsers:
+                for put in plan.puts:
+                    batcher.check()
+                    self.take_in(put, parsers, batcher)
+        for record in plan.removes:
+            store.remove(record.id)
+            batcher.tell(Event("file", record.path, "removed", chunks=record.chunk_count))
+        batcher.flush()
+
+    def take_in(self, put: Put, parsers: ParserPool, batcher: Batcher) -> None:
+        """Parse one file and queue it, or quarantine it; a version stored earlier then stays."""
+        path = put.found.path
+        try:
+            parsed = parsers.parse(path)
+            item = Item(
+                path=str(path),
+                root=str(put.found.root),
+                size=parsed.size,
+                mtime_ns=parsed.mtime_ns,
+                digest=parsed.digest,
+                version=VERSION,
+                status="changed" if put.record else "added",
+                document=parsed.document,
+            )
+            batcher.add(item)
+        except IngestError as error:
+            batcher.check()  # Ctrl-C reaches the parser's process too: that is no fault of the file
+            self.quarantine(Quarantined(str(path), kept(str(error)) if put.record else str(error)))
+
+    def make_anew(self, discovery: Discovery, encoder: _Found) -> IngestReport:
+        """Build a store for another encoder beside the old one, then take its place in one commit.
+
+        Interrupted, the next run goes on with what has been built; the old store serves until the commit.
+        """
+        assert self.store is not None
+        old = self.store
+        with open_staging(self.directory, encoder.stamp) as staging:
+            self.store = staging
+            report = self.work(discovery, encoder, force=False)
+            if not report.cancelled:
+                unread = {entry.path for entry in report.quarantined}
+                batcher = Batcher(staging, encoder, IngestReport(), self.emit, self.cancel.is_set)
+                try:
+                    carry_over(old, staging, batcher, discovery.roots, unread)
+                    transfer(staging, old, batcher.check)
+                    report.commits += 1
+                except Cancelled:
+                    report.cancelled = True
+                    old.rollback()
+                    report.commits = 0
+        self.store = old
+        return self.finish(discovery)
+
+    def finish(self, discovery: Discovery) -> IngestReport:
+        """Fill in what the store now holds for the given paths."""
+        records = [record for record in self.documents() if in_scope(record.path, discovery.roots)]
+        self.report.chunks = sum(record.chunk_count for record in records)
+        self.report.characters_in = sum(record.characters_in for record in records)
+        self.report.characters_indexed = sum(record.characters for record in records)
+        self.report.seconds = time.perf_counter() - self.started
+        self.emit(Event("done", done=self.report.files, total=self.report.files))
+        return self.report
+
+
+def _moved(move: Move) -> Event:
+    return Event("file", str(move.found.path), "moved", chunks=move.record.chunk_count, message=move.record.path)
