@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,9 @@ def folder(model: GPT, tokenizer: Tokenizer, tmp_path: Path) -> Path:
     """A saved model folder."""
     save_model(model, tokenizer, tmp_path / "model")
     return tmp_path / "model"
+
+
+@pytest.fixture(scope="session")
+def make_model() -> Callable[..., GPT]:
+    """:func:`tiny_model`, for tests that want other sizes."""
+    return tiny_model
