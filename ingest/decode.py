@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 from functools import lru_cache
+from itertools import pairwise
 
 from ingest.types import IngestError
 
@@ -125,7 +126,7 @@ def _looks_western(data: bytes) -> bool:
     """Accented letters stand alone among ASCII ones: high bytes are few, and seldom two in a row."""
     sample = data[:_SAMPLE]
     high = sum(byte >= 0x80 for byte in sample)
-    pairs = sum(a >= 0x80 and b >= 0x80 for a, b in zip(sample, sample[1:], strict=False))
+    pairs = sum(a >= 0x80 and b >= 0x80 for a, b in pairwise(sample))
     return high <= 0.2 * len(sample) and pairs <= 0.1 * high and not _is_noisy(sample.decode("latin-1"))
 
 

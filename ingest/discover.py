@@ -143,7 +143,7 @@ def _link(path: str, real_root: str) -> str | None:
         return "a link that leads out of the folder"
     if not os.path.exists(target):  # noqa: PTH110
         return "a link to nothing, or to itself"
-    inside = os.path.relpath(target, real_root).split(os.sep)
+    inside = Path(os.path.relpath(target, real_root)).parts
     if Path(target).is_dir() or not any(part.startswith(".") for part in inside):
         return "a link inside the folder; its target is read under its own name"
     return None

@@ -32,7 +32,7 @@ class Unit:
 def units(document: ParsedDocument, section: Section) -> Iterator[Unit]:
     text = document.text
     start, stop = section.start, section.end
-    heading_end = _heading_end(text, section)
+    heading_end = _heading_end(text, section, document.kind)
     if heading_end > start:
         first, last = trim(text, start, heading_end)
         yield Unit(first, last, "heading", True)
@@ -48,15 +48,16 @@ def units(document: ParsedDocument, section: Section) -> Iterator[Unit]:
                 yield Unit(first + a, first + b, "sentence", n == 0)
 
 
-def _heading_end(text: str, section: Section) -> int:
+def _heading_end(text: str, section: Section, kind: str) -> int:
     """Where the heading that begins a section ends; the section's start when it begins with none."""
     if not section.headings:
         return section.start
     start, _ = trim(text, section.start, section.end)
     end = text.find("\n", start, section.end)
     end = section.end if end < 0 else end
-    line = text[start:end].strip().strip("#").strip()
-    if line != section.headings[-1].strip():
+    if kind in ("markdown", "notebook") and _ATX.match(text, start, end):
+        return end
+    if " ".join(text[start:end].split()) != section.headings[-1]:
         return section.start
     following = text.find("\n", end + 1, section.end)
     following = section.end if following < 0 else following

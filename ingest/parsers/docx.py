@@ -28,6 +28,7 @@ def parse(path: Path, data: bytes) -> ParsedDocument:
                 draft.add("\n".join(_rows(block)))
             else:
                 _paragraph(draft, block)
+        draft.close_section()
         omissions = _omissions(opened)
         named = str(opened.core_properties.title or "")
     except IngestError:

@@ -75,8 +75,7 @@ class _Reader:
         self._pre = 0
 
     def read(self, soup: Any) -> None:
-        from bs4 import NavigableString, Tag
-        from bs4.element import PreformattedString
+        from bs4.element import NavigableString, PreformattedString, Tag
 
         pending: list[tuple[Any, bool]] = [(soup, False)]
         while pending:

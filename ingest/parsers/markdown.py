@@ -41,7 +41,7 @@ def parse(path: Path, data: bytes) -> ParsedDocument:
 
 
 def headings(text: str, start: int = 0) -> list[tuple[int, int, str]]:
-    """``(position, level, name)`` of ATX and setext headings outside fences, from ``start`` on; names without markup."""
+    """``(position, level, name)`` of headings outside fences, from ``start`` on; names without markup."""
     found: list[tuple[int, int, str]] = []
     fence = ""
     previous, previous_at = "", start  # the paragraph line that a setext underline would turn into a heading

@@ -1,0 +1,183 @@
+"""The child that parses: limits of time, memory and expansion, files that change, and what it may not import."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ingest.limits import check_expansion
+from ingest.sandbox import Limits, ParserPool, read_file
+from ingest.types import IngestError
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[ParserPool]:
+    with ParserPool() as opened:
+        yield opened
+
+
+def test_parses_and_hashes(pool: ParserPool, tmp_path: Path) -> None:
+    path = tmp_path / "a.md"
+    path.write_text("# 标题\n\ntext 😀")
+    result = pool.parse(path)
+    assert (result.document.title, result.document.text) == ("标题", "# 标题\n\ntext 😀")
+    assert result.document.sections[0].headings == ("标题",)
+    assert result.digest == hashlib.blake2b(path.read_bytes(), digest_size=20).hexdigest()
+    assert (result.size, result.mtime_ns) == (path.stat().st_size, path.stat().st_mtime_ns)
+
+
+def test_one_worker_serves_many_files_and_survives_bad_ones(pool: ParserPool, tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.txt", tmp_path / "bad.pdf"
+    good.write_text("x" * 300_000)  # more than a pipe holds
+    bad.write_bytes(b"%PDF-1.7 nothing")
+    pool.parse(good)
+    process = pool._worker
+    with pytest.raises(IngestError, match=r"bad.pdf is not a PDF that can be read"):
+        pool.parse(bad)
+    assert pool.parse(good).document.characters_in == 300_000
+    assert process is not None and pool._worker is process
+
+
+def test_a_killed_worker_is_replaced(pool: ParserPool, tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("text")
+    pool.parse(path)
+    assert pool._worker is not None
+    os.kill(pool._worker.pid, signal.SIGKILL)
+    pool._worker.wait()
+    assert pool.parse(path).document.text == "text"
+
+
+def test_time_is_limited_and_the_next_file_is_read(tmp_path: Path) -> None:
+    slow, fine = tmp_path / "slow.html", tmp_path / "fine.txt"
+    slow.write_text("<p>a" * 2_000_000)
+    fine.write_text("fine")
+    with ParserPool(Limits(seconds=1.0)) as pool:
+        began = time.monotonic()
+        with pytest.raises(IngestError, match=r"slow.html took longer than 1 seconds"):
+            pool.parse(slow)
+        assert time.monotonic() - began < 20
+    with ParserPool(Limits(seconds=30)) as pool:
+        assert pool.parse(fine).document.text == "fine"
+
+
+def test_memory_is_limited_and_the_next_file_is_read(tmp_path: Path) -> None:
+    big, fine = tmp_path / "big.json", tmp_path / "fine.txt"
+    big.write_text("[" + "[],[1]," * 3_000_000 + "1]")
+    fine.write_text("fine")
+    with ParserPool(Limits(memory=400 << 20)) as pool:
+        with pytest.raises(IngestError, match=r"big.json .*memory|big.json crashed"):
+            pool.parse(big)
+        assert pool.parse(fine).document.text == "fine"
+
+
+def bomb(megabytes: int) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as package:
+        package.writestr("word/document.xml", bytes(megabytes << 20))
+    return packed.getvalue()
+
+
+def test_a_zip_bomb_is_named_with_its_ratio(pool: ParserPool, tmp_path: Path) -> None:
+    path = tmp_path / "bomb.docx"
+    path.write_bytes(bomb(20))
+    with pytest.raises(IngestError, match=r"bomb.docx unpacks \d+-fold to 20 MiB"):
+        pool.parse(path)
+
+
+def test_a_directory_that_lies_about_sizes_does_not_help() -> None:
+    data = bytearray(bomb(20))
+    central = data.rindex(b"PK\x01\x02")
+    data[central + 24 : central + 28] = (10).to_bytes(4, "little")
+    with pytest.raises(IngestError):
+        check_expansion(bytes(data), Limits())
+
+
+def test_sizes_are_limited(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("x" * 2000)
+    with ParserPool(Limits(characters=1000)) as pool, pytest.raises(IngestError, match="2000 characters"):
+        pool.parse(path)
+    sparse = tmp_path / "sparse.txt"
+    with sparse.open("wb") as stream:
+        stream.truncate(10 << 30)
+    with pytest.raises(IngestError, match="10240 MiB, over the limit"):
+        read_file(sparse, Limits())
+
+
+def test_a_fifo_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.txt")
+    with pytest.raises(IngestError, match="not a regular file"):
+        read_file(tmp_path / "pipe.txt", Limits())
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(IngestError, match=r"gone.txt cannot be read \(No such file"):
+        read_file(tmp_path / "gone.txt", Limits())
+
+
+def test_a_file_that_changes_is_read_again_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("one")
+    honest = os.fstat
+    calls = 0
+
+    def changing(descriptor: int) -> os.stat_result:
+        nonlocal calls
+        calls += 1
+        if calls <= times:
+            with path.open("a") as stream:
+                stream.write("!")
+            os.utime(path, ns=(calls, calls))
+        return honest(descriptor)
+
+    monkeypatch.setattr("ingest.sandbox.os.fstat", changing)
+    times = 2
+    assert read_file(path, Limits())[0] == b"one!!"
+    calls, times = 0, 99
+    with pytest.raises(IngestError, match="changed while being read; run ingest again"):
+        read_file(path, Limits())
+
+
+def test_the_child_starts_light_and_without_network() -> None:
+    script = (
+        "import sys, json, ingest.sandbox as s; s._confine(s.Limits()); import ingest.parsers, socket\n"
+        "heavy = [m for m in ('torch', 'sentence_transformers', 'transformers', 'numpy') if m in sys.modules]\n"
+        "try:\n"
+        "    socket.create_connection(('127.0.0.1', int(sys.argv[1])), timeout=5); reached = True\n"
+        "except OSError:\n"
+        "    reached = False\n"
+        "print(json.dumps([heavy, reached]))"
+    )
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+        done = subprocess.run([sys.executable, "-c", script, port], capture_output=True, text=True, check=True)
+    heavy, reached = json.loads(done.stdout)
+    assert heavy == []
+    permitted = subprocess.run(["unshare", "-rn", "true"], capture_output=True, check=False).returncode == 0
+    assert not (permitted and reached)
+
+
+def test_the_child_cannot_write_files(tmp_path: Path) -> None:
+    script = (
+        "import sys, signal, ingest.sandbox as s; s._confine(s.Limits())\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "open(sys.argv[1], 'w', buffering=1).write('x\\n')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "out")], capture_output=True, text=True, check=False
+    )
+    assert "File too large" in done.stderr
