@@ -150,9 +150,7 @@ def _said(turn: Turn, index: int) -> str:
         return f'{partial}<p class="ob-soft ob-stopped">{both("answer.stopped")}</p>'
     notes: list[str] = []
     if answer.rewritten.strip() and answer.rewritten.strip() != turn.question.strip():
-        notes.append(
-            f'<p class="ob-soft ob-searched">{both("answer.searched", question=answer.rewritten)}</p>'
-        )
+        notes.append(f'<p class="ob-soft ob-searched">{both("answer.searched", question=answer.rewritten)}</p>')
     if answer.refused:
         return f"{''.join(notes)}{_refusal(answer)}{_foot(answer, turn, index)}"
     if answer.mode == "compose":

@@ -78,7 +78,7 @@ def settings(temperature: object, top_p: object, seed: object, k: object) -> Set
     values: dict[str, object] = {"temperature": temperature, "top_p": top_p, "seed": seed, "k": k}
     for name, value in values.items():
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise RagError(f"{name} is not a number.")
+            raise RagError(f"{name} = {value!r}")
     return load(**values)
 
 

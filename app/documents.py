@@ -9,16 +9,16 @@ import threading
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import gradio as gr
 
 from app.i18n import attribute, both
 from app.uploads import MAX_FILES, MAX_MEGABYTES, accept
 from app.workspace import Workspace
+from ingest.report import Event, IngestReport
 
 if TYPE_CHECKING:
-    from ingest.pipeline import Event, IngestReport
     from ingest.store import DocumentRecord
 
 log = logging.getLogger("openbook.app")
@@ -36,8 +36,7 @@ def _row(record: DocumentRecord) -> str:
     name = record.path.replace("\\", "/").rsplit("/", 1)[-1]
     kind = Path(name).suffix.lstrip(".").lower()[:4] or "txt"
     lost = "".join(
-        '<small class="ob-lost">'
-        f"{both('docs.uncovered', n=omission.characters, reason=omission.reason)}</small>"
+        f'<small class="ob-lost">{both("docs.uncovered", n=omission.characters, reason=omission.reason)}</small>'
         for omission in record.omissions
     )
     return (
@@ -145,13 +144,14 @@ def _run(workspace: Workspace, paths: list[Path], progress: Progress) -> Iterato
             log.warning("ingest failed: %s", event)
             yield _failure(event)
             return
-        if not hasattr(event, "kind"):
-            progress.finish(event)
-            yield progress.html()
-            return
-        progress.take(event)
-        if events.empty():
-            yield progress.html()
+        if isinstance(event, Event):
+            progress.take(event)
+            if events.empty():
+                yield progress.html()
+            continue
+        progress.finish(event)
+        yield progress.html()
+        return
 
 
 def _failure(error: Exception) -> str:
@@ -159,17 +159,14 @@ def _failure(error: Exception) -> str:
 
 
 def build(workspace: Workspace) -> tuple[gr.UploadButton, gr.HTML, gr.HTML]:
-    """The panel inside the current column: (upload button, progress, list). Events are wired by `wire`."""
+    """The panel inside the current column: (upload button, progress, list)."""
     gr.HTML(f"<h2>{both('docs.title')}</h2>", apply_default_css=False)
-    upload = gr.UploadButton(
-        gr.I18n()("docs.upload"), file_count="multiple", elem_id="ob-upload", variant="secondary", size="md"
-    )
+    label = cast(str, gr.I18n()("docs.upload"))  # the button takes it, its annotation does not
+    upload = gr.UploadButton(label, file_count="multiple", elem_id="ob-upload", variant="secondary", size="md")
     hint = both("docs.hint", count=MAX_FILES, size=MAX_MEGABYTES)
     gr.HTML(f'<p class="ob-soft ob-hint">{hint}</p>', apply_default_css=False)
     progress = gr.HTML("", elem_id="ob-ingest", apply_default_css=False)
-    documents = gr.HTML(
-        listing(workspace), elem_id="ob-documents", apply_default_css=False, js_on_load=_SCRIPT
-    )
+    documents = gr.HTML(listing(workspace), elem_id="ob-documents", apply_default_css=False, js_on_load=_SCRIPT)
     return upload, progress, documents
 
 

@@ -88,9 +88,7 @@ def section(turn: Turn, index: int, *, shown: bool) -> str:
         out.append(f"<h3>{both('evidence.cited')}</h3>")
         out += [card(source, by_passage[source.n], index) for source in cited]
     if others:
-        title = (
-            "evidence.uncited" if cited else "evidence.nearest" if answer is not None else "evidence.found"
-        )
+        title = "evidence.uncited" if cited else "evidence.nearest" if answer is not None else "evidence.found"
         out.append(f"<h3>{both(title)}</h3>")
         out += [card(source, [], index) for source in others]
     kind = "ob-evidence ob-shown" if shown else "ob-evidence"

@@ -16,6 +16,7 @@ import gradio as gr
 
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
+HOME_VARIABLES = ("LC_ALL", "LC_MESSAGES", "LANG")  # in the order POSIX gives them
 _FOLDER = Path(__file__).parent / "locale"
 
 
@@ -42,11 +43,11 @@ def both(key: str, **values: object) -> str:
     return f'<span class="t">{spans}</span>'
 
 
-def attribute(name: str, key: str, **values: object) -> str:
+def attribute(html_name: str, key: str, /, **values: object) -> str:
     """An HTML attribute in English that the page's script puts into the chosen language."""
     english = escape(say("en", key, **values))
     chinese = escape(say("zh", key, **values))
-    return f'{name}="{english}" data-t="{name}" data-en="{english}" data-zh="{chinese}"'
+    return f'{html_name}="{english}" data-t="{html_name}" data-en="{english}" data-zh="{chinese}"'
 
 
 def preferred(tag: object) -> Language:
@@ -56,7 +57,7 @@ def preferred(tag: object) -> Language:
 
 def console_language() -> Language:
     """The language of messages in the terminal, from the usual locale variables."""
-    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+    for name in HOME_VARIABLES:
         if os.environ.get(name):
             return preferred(os.environ[name])
     return "en"

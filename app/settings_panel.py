@@ -58,9 +58,7 @@ def build() -> Drawer:
             ),
             gr.Button(text("settings.reset"), size="sm", variant="secondary", elem_id="ob-reset"),
         )  # fmt: skip
-    drawer.reset.click(
-        defaults, None, drawer.values, queue=False, show_progress="hidden", api_visibility="private"
-    )
+    drawer.reset.click(defaults, None, drawer.values, queue=False, show_progress="hidden", api_visibility="private")
     return drawer
 
 

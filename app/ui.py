@@ -15,7 +15,8 @@ os.environ.setdefault("GRADIO_TEMP_DIR", tempfile.mkdtemp(prefix="openbook-"))
 
 import gradio as gr
 
-from app import chat, documents, settings_panel
+from app import chat, documents, evidence, settings_panel
+from app.answer import turn_html
 from app.hero import hero
 from app.i18n import LANGUAGES, attribute, both, preferred, say
 from app.turns import Turn
@@ -35,7 +36,8 @@ def _header() -> str:
     )
     return (
         f'<a class="ob-skip" href="#ob-question">{both("header.skip")}</a>'
-        f'<div class="ob-brand"><span class="ob-logo" aria-hidden="true">{_ICON}</span><b>{both("app.title")}</b>'
+        f'<div class="ob-brand"><span class="ob-logo" aria-hidden="true">{_ICON}</span>'
+        f"<b>{both('app.title')}</b>"
         f'<small>{both("app.tagline")}</small></div><div class="ob-tools">'
         f'<span class="ob-badge">{both("header.offline")}</span>'
         f'<div class="ob-switch" role="group" {attribute("aria-label", "header.language")}>'
@@ -64,7 +66,7 @@ def build_ui(
     workspace = Workspace(Path(store), model, chain)
     runs = chat.Runs()
     text = gr.I18n()
-
+    page: gr.Blocks
     with gr.Blocks(
         title=say("en", "app.title"), analytics_enabled=False, fill_width=True, delete_cache=(3600, 3600)
     ) as page:
@@ -86,9 +88,7 @@ def build_ui(
                             container=False, lines=1, max_lines=6, max_length=chat.MAX_QUESTION * 5,
                             autofocus=True, elem_id="ob-question", scale=1,
                         )  # fmt: skip
-                        send = gr.Button(
-                            text("chat.send"), variant="primary", elem_id="ob-send", scale=0, min_width=88
-                        )
+                        send = gr.Button(text("chat.send"), variant="primary", elem_id="ob-send", scale=0, min_width=88)
                         stop = gr.Button(
                             text("chat.stop"),
                             variant="stop",
@@ -99,12 +99,10 @@ def build_ui(
                         )
                     with gr.Row(elem_id="ob-under"):
                         gr.HTML(f'<p class="ob-soft">{both("chat.hint")}</p>', apply_default_css=False)
-                        fresh = gr.Button(
-                            text("header.new"), size="sm", variant="secondary", elem_id="ob-new", scale=0
-                        )
+                        fresh = gr.Button(text("header.new"), size="sm", variant="secondary", elem_id="ob-new", scale=0)
             with gr.Column(elem_id="ob-right", min_width=0):
                 gr.HTML(f"<h2>{both('evidence.title')}</h2>", apply_default_css=False)
-                passages = gr.HTML(chat.evidence.empty(), elem_id="ob-evidence", apply_default_css=False)
+                passages = gr.HTML(evidence.empty(), elem_id="ob-evidence", apply_default_css=False)
 
         def begin(asked: str, held: list[Turn], request: gr.Request) -> list[Any]:
             """Shows the question at once; the answer waits its turn for the model."""
@@ -115,9 +113,7 @@ def build_ui(
             shown = chat.view(now)
             return ["", shown.done, shown.live, gr.skip(), *_idle(now), now]
 
-        def answer(
-            held: list[Turn], t: Any, p: Any, s: Any, k: Any, request: gr.Request
-        ) -> Iterator[list[Any]]:
+        def answer(held: list[Turn], t: Any, p: Any, s: Any, k: Any, request: gr.Request) -> Iterator[list[Any]]:
             """Streams the answer of the waiting turn into the page."""
             session = str(request.session_hash)
             if not held or held[-1].status != "waiting":
@@ -127,9 +123,9 @@ def build_ui(
             try:
                 chosen = chat.settings(t, p, s, k)
                 for _ in chat.run(workspace, held, chosen, cancel):
-                    live_html = chat.turn_html(held[-1], len(held) - 1)
+                    live_html = turn_html(held[-1], len(held) - 1)
                     found = len(held[-1].sources)
-                    panel = chat.evidence.panel(held) if found != known else gr.skip()
+                    panel = evidence.panel(held) if found != known else gr.skip()
                     known = found
                     yield [live_html, panel, gr.skip(), gr.skip(), gr.skip()]
             except RagError as error:
@@ -144,7 +140,7 @@ def build_ui(
 
         def clear(request: gr.Request) -> list[Any]:
             runs.stop(str(request.session_hash))
-            return [hero(workspace), "", chat.evidence.empty(), *_idle([]), []]
+            return [hero(workspace), "", evidence.empty(), *_idle([]), []]
 
         def take(files: Any, held: list[Turn]) -> Iterator[list[Any]]:
             for html in documents.add(workspace, files):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.i18n import both
+from ingest.parsers import is_supported
 
 MAX_FILES = 50
 MAX_MEGABYTES = 64  # per file; larger collections are ingested from the command line, folder by folder
@@ -51,6 +52,8 @@ def _refusal(path: Path, inbox: Path) -> str | None:
         return both("upload.outside")
     if not path.is_file():
         return both("upload.unreadable")
+    if not is_supported(path):
+        return both("upload.type", suffix=path.suffix or path.name)
     size = path.stat().st_size
     if size == 0:
         return both("upload.empty")

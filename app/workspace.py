@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 if TYPE_CHECKING:
-    from ingest.pipeline import Event, IngestReport
+    from ingest.report import Event, IngestReport
     from ingest.store import DocumentRecord
 
 log = logging.getLogger("openbook.app")

@@ -1,0 +1,129 @@
+"""What the page shows of an answer, above all that nothing in it can act."""
+
+from __future__ import annotations
+
+from app_samples import TEXT, Page, make_answer, make_citation, make_source
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app import evidence
+from app.answer import quotations, turn_html
+from app.turns import Turn, history
+
+HOSTILE = (
+    "<script>alert(1)</script> ![x](http://evil.example/x.png) <img src=x onerror=alert(2)> \"' `${1}` {{2}} &amp;"
+)
+hostile = st.lists(
+    st.sampled_from(["<b>", "<script>", '"', "'", "&", "&lt;", "[1]", "![a](b)", "\n", "x", "文", "</mark>", "`", "${a}"]),
+    min_size=1, max_size=30,
+).map("".join)  # fmt: skip
+
+
+def shown(text: str, question: str = "q") -> Turn:
+    source = make_source(text=text, source=f"/docs/{HOSTILE}", title=HOSTILE, headings=(HOSTILE,))
+    answer = make_answer(f"“{text}” [1]", [source], [make_citation(source, text)], rewritten=HOSTILE)
+    return Turn(question, "done", sources=[source], answer=answer)
+
+
+def test_hostile_text_is_inert_everywhere() -> None:
+    turn = shown(HOSTILE, HOSTILE)
+    for html in (turn_html(turn, 0), evidence.panel([turn])):
+        page = Page(html)
+        assert page.inert
+        assert HOSTILE in page.text
+
+
+def test_hostile_stream_is_inert() -> None:
+    page = Page(turn_html(Turn(HOSTILE, "running", "writing", text=HOSTILE), 3))
+    assert page.inert
+    assert page.text.count("alert(1)") == 2
+
+
+@given(hostile)
+def test_any_passage_is_shown_character_by_character(text: str) -> None:
+    source = make_source(text=text)
+    half = text[: max(1, len(text) // 2)]
+    citations = [(0, make_citation(source, text)), (1, make_citation(source, half, exact=True))]
+    page = Page(evidence.marked(source, citations, 0))
+    assert page.inert
+    assert page.text == text
+    assert {attributes.get("id") for tag, attributes in page.tags if tag == "a"} == {"ob-m-0-0", "ob-m-0-1"}
+
+
+@given(hostile.filter(str.strip))
+def test_any_answer_is_inert(text: str) -> None:
+    assert Page(turn_html(shown(text), 0)).inert
+
+
+def test_the_mark_covers_the_quotation_and_nothing_else() -> None:
+    source = make_source()
+    html = evidence.marked(source, [(0, make_citation(source, "A dam holds them back."))], 7)
+    assert "<mark>A dam holds them back.</mark>" in html
+    assert html.index('id="ob-m-7-0"') < html.index("<mark>")
+
+
+def test_a_quotation_beyond_the_passage_is_still_shown() -> None:
+    around = make_source(text=TEXT + " The end.")
+    html = evidence.marked(make_source(), [(0, make_citation(around, "The end."))], 0)
+    assert '<mark id="ob-m-0-0">The end.</mark>' in html
+
+
+def test_cited_passages_come_first_and_open_the_others_by_score_and_closed() -> None:
+    sources = [make_source(1), make_source(2), make_source(3, score=9.0), make_source(4)]
+    answer = make_answer("“A dam holds them back.” [4]", sources, [make_citation(sources[3], "A dam holds them back.")])
+    page = Page(evidence.panel([Turn("q", "done", answer=answer)]))
+    cards = [(attributes["id"], "open" in attributes) for tag, attributes in page.tags if tag == "details"]
+    assert cards == [("ob-p-0-4", True), ("ob-p-0-3", False), ("ob-p-0-1", False), ("ob-p-0-2", False)]
+
+
+def test_quotations_with_marks_and_line_breaks_of_their_own_are_found() -> None:
+    source = make_source(text="See [3] and\nalso [1]. Then more.")
+    first, second = make_citation(source, "See [3] and\nalso [1]."), make_citation(source, "Then more.")
+    answer = make_answer("“See [3] and\nalso [1].” [1]\n“Then more.” [1]", [source], [first, second])
+    assert [answer.answer[start:end] for start, end, _ in quotations(answer)] == [first.quote, second.quote]
+    page = Page(turn_html(Turn("q", "done", answer=answer), 0))
+    assert [tag for tag, _ in page.tags].count("blockquote") == 2
+    chips = [attributes for tag, attributes in page.tags if attributes.get("class") == "ob-chip"]
+    assert [chip["data-quote"] for chip in chips] == ["0", "1"]
+
+
+def test_a_sentence_that_is_quoted_twice_is_shown_twice() -> None:
+    sources = [make_source(1), make_source(2)]
+    quote = "A dam holds them back."
+    citations = [make_citation(source, quote) for source in sources]
+    answer = make_answer(f"“{quote}” [1]\n“{quote}” [2]", sources, citations)
+    assert [index for _, _, index in quotations(answer)] == [0, 1]
+
+
+def test_only_marks_that_name_a_passage_become_chips() -> None:
+    answer = make_answer("Dams help [1], they say [9].", [make_source()], [], mode="compose")
+    page = Page(turn_html(Turn("q", "done", answer=answer), 0))
+    assert [a["data-n"] for _, a in page.tags if a.get("class") == "ob-chip"] == ["1"]
+    assert "they say [9]." in page.text
+
+
+def test_a_refusal_looks_like_none_of_the_answers() -> None:
+    answer = make_answer("No.", [make_source()], [], refused=True)
+    html = turn_html(Turn("q", "done", answer=answer), 0)
+    assert "ob-refusal" in html
+    assert "ob-quote" not in html
+    assert "ob-confidence" not in html
+    assert "Nearest passages" in evidence.panel([Turn("q", "done", answer=answer)])
+
+
+def test_the_stage_line_names_the_number_of_passages() -> None:
+    html = turn_html(Turn("q", "running", "reading", sources=[make_source(1), make_source(2)]), 0)
+    assert "reading 2 passages" in html
+    assert 'aria-busy="true"' in html
+
+
+def test_only_the_newest_evidence_is_shown() -> None:
+    turns = [shown("Old."), shown("New."), Turn("q", "failed", reason="x")]
+    page = Page(evidence.panel(turns))
+    states = [(a["data-turn"], a["class"]) for tag, a in page.tags if tag == "section"]
+    assert states == [("0", "ob-evidence"), ("1", "ob-evidence ob-shown")]
+
+
+def test_history_holds_answered_turns_only() -> None:
+    turns = [shown("A."), Turn("stopped", "stopped", text="half"), shown("B.")]
+    assert [message["role"] for message in history(turns)] == ["user", "assistant", "user", "assistant"]
