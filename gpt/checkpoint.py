@@ -30,7 +30,9 @@ def save_model(model: GPT, tokenizer: Tokenizer, folder: Path, dtype: torch.dtyp
     model.config.save(folder)
     tokenizer.save(folder)
     state = {name: tensor.to(dtype).contiguous() for name, tensor in model.state_dict().items()}
-    save_file(state, folder / "model.safetensors")
+    # Written beside and renamed: a process that has the old file mapped keeps it.
+    save_file(state, folder / "model.safetensors.new")
+    (folder / "model.safetensors.new").replace(folder / "model.safetensors")
 
 
 def save_checkpoint(

@@ -7,6 +7,7 @@ words with their leading space; digits at most two; punctuation; white space.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,9 @@ PIECES = (
     r"\p{Han}|'(?:[sdmtSDMT]|ll|LL|ve|VE|re|RE)|[^\r\n\p{L}\p{N}]?(?:(?!\p{Han})\p{L})+|\p{N}{1,2}|"
     r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+
+
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +90,17 @@ class Tokenizer:
         self._bpe.save(str(folder / "tokenizer.json"), pretty=False)
 
     def encode(self, text: str) -> list[int]:
-        ids: list[int] = self._bpe.encode(text, add_special_tokens=False).ids
+        """Ids of a text; half a surrogate pair, which is no character, counts as U+FFFD."""
+        ids: list[int] = self._bpe.encode(_whole(text), add_special_tokens=False).ids
         return ids
 
     def encode_spans(self, text: str) -> Encoded:
         """Ids with character spans; a character split over several tokens gives each of them its whole span."""
-        encoding = self._bpe.encode(text, add_special_tokens=False)
+        encoding = self._bpe.encode(_whole(text), add_special_tokens=False)
         return Encoded(encoding.ids, encoding.offsets)
 
     def encode_batch(self, texts: Sequence[str]) -> list[Encoded]:
-        batch = self._bpe.encode_batch(list(texts), add_special_tokens=False)
+        batch = self._bpe.encode_batch([_whole(text) for text in texts], add_special_tokens=False)
         return [Encoded(encoding.ids, encoding.offsets) for encoding in batch]
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -114,6 +119,11 @@ class Tokenizer:
         """A printable name of a token: a special's name, or its text."""
         piece = self._bpe.id_to_token(token)
         return piece if piece in self.special else self.token_bytes(token).decode("utf-8", "replace")
+
+
+def _whole(text: str) -> str:
+    """The text with lone surrogates replaced one for one, so that spans still fit it."""
+    return SURROGATE.sub("\ufffd", text)
 
 
 def _byte_alphabet() -> dict[str, int]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import tiny_model
 
 from gpt.cache import KVCache
 from gpt.config import GPTConfig
@@ -14,8 +14,8 @@ from gpt.model import GPT, prefix_mask
 from gpt.optim import Muon, make_optimizers, orthogonalise
 
 
-def test_a_token_never_sees_a_later_one() -> None:
-    model = tiny_model(50)
+def test_a_token_never_sees_a_later_one(make_model: Callable[..., GPT]) -> None:
+    model = make_model(50)
     ids = torch.randint(50, (1, 12))
     changed = ids.clone()
     changed[0, 7:] = torch.randint(50, (5,))
@@ -24,8 +24,8 @@ def test_a_token_never_sees_a_later_one() -> None:
     assert not torch.allclose(a[0, 7:], b[0, 7:], atol=1e-3)
 
 
-def test_the_prefix_mask_lets_the_prompt_see_itself_and_no_more() -> None:
-    model = tiny_model(50)
+def test_the_prefix_mask_lets_the_prompt_see_itself_and_no_more(make_model: Callable[..., GPT]) -> None:
+    model = make_model(50)
     ids = torch.randint(50, (2, 10))
     mask = prefix_mask(torch.tensor([6, 0]), 10)
     assert torch.equal(mask[1, 0], torch.ones(10, 10, dtype=torch.bool).tril())
@@ -37,8 +37,8 @@ def test_the_prefix_mask_lets_the_prompt_see_itself_and_no_more() -> None:
     assert torch.allclose(base[0, :8], model.logits(answer, mask=mask)[0, :8], atol=1e-6)
 
 
-def test_training_and_inference_attention_agree() -> None:
-    model = tiny_model(50)
+def test_training_and_inference_attention_agree(make_model: Callable[..., GPT]) -> None:
+    model = make_model(50)
     ids = torch.randint(50, (2, 9))
     mask = prefix_mask(torch.tensor([4, 9]), 9)
     for m in (None, mask):
@@ -48,8 +48,8 @@ def test_training_and_inference_attention_agree() -> None:
     model.eval()
 
 
-def test_recorded_attention_rows_sum_to_one_and_are_causal() -> None:
-    model = tiny_model(50)
+def test_recorded_attention_rows_sum_to_one_and_are_causal(make_model: Callable[..., GPT]) -> None:
+    model = make_model(50)
     record: list[torch.Tensor] = []
     model.blocks[0].attention.record = record
     model.logits(torch.randint(50, (1, 8)))
@@ -59,15 +59,15 @@ def test_recorded_attention_rows_sum_to_one_and_are_causal() -> None:
     assert float(weights.triu(1).abs().max()) == 0.0
 
 
-def test_the_context_is_a_limit_with_a_clear_error() -> None:
-    model = tiny_model(50, context=16)
+def test_the_context_is_a_limit_with_a_clear_error(make_model: Callable[..., GPT]) -> None:
+    model = make_model(50, context=16)
     model.logits(torch.zeros(1, 16, dtype=torch.long))
     with pytest.raises(ValueError, match=r"17 tokens do not fit the model's context of 16"):
         model.logits(torch.zeros(1, 17, dtype=torch.long))
 
 
-def test_cache_rollback_forgets() -> None:
-    model = tiny_model(50)
+def test_cache_rollback_forgets(make_model: Callable[..., GPT]) -> None:
+    model = make_model(50)
     cache = KVCache(model.config, 1, 20)
     ids = torch.randint(50, (1, 10))
     model(ids[:, :6], cache=cache)
@@ -119,8 +119,8 @@ def test_orthogonalised_matrices_have_singular_values_near_one(shape: tuple[int,
     assert values.max() < 1.4
 
 
-def test_every_weight_has_one_optimizer_and_learns() -> None:
-    model = tiny_model(40).requires_grad_(True).train()
+def test_every_weight_has_one_optimizer_and_learns(make_model: Callable[..., GPT]) -> None:
+    model = make_model(40).requires_grad_(True).train()
     optimizers = make_optimizers(model, matrix_lr=0.02, embedding_lr=0.01, weight_decay=0.1)
     assert isinstance(optimizers[0], Muon)
     seen = [id(p) for o in optimizers for g in o.param_groups for p in g["params"]]

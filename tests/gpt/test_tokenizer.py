@@ -55,3 +55,9 @@ def test_save_and_load(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text("{")
     with pytest.raises(ValueError, match="not a tokenizer"):
         Tokenizer.load(tmp_path)
+
+
+def test_half_a_surrogate_pair_is_read_as_a_replacement_character() -> None:
+    encoded = TOKENIZER.encode_spans("a\ud800b")
+    assert encoded.spans[-1] == (2, 3)
+    assert TOKENIZER.decode(encoded.ids) == "a\ufffdb"
