@@ -40,11 +40,31 @@ CREATE INDEX chunks_vector ON chunks(vector_id);
 """
 
 
+_PASSING = (
+    "unable to open",
+    "database is locked",
+    "database or disk is full",
+    "disk I/O error",
+    "attempt to write",
+)
+
+
 def damaged(path: Path, error: Exception) -> StoreError:
-    """The sentence for a database that SQLite itself cannot read."""
+    """The sentence for a database that SQLite cannot read, now or ever."""
+    if isinstance(error, sqlite3.OperationalError) and str(error).startswith(_PASSING):
+        return StoreError(
+            f"{path} cannot be used now ({error}); see to disk and permissions, then try again."
+        )
     return StoreError(
         f"{path} is damaged ({error}); build a new store from your files: "
         f"python -m ingest PATH --store NEW_FOLDER, then delete {path.parent}."
+    )
+
+
+def missing(directory: str | Path) -> StoreError:
+    """The sentence for a folder without a store, or with one whose creation was interrupted."""
+    return StoreError(
+        f"There is no store in {directory}; make one: python -m ingest PATH --store {directory}."
     )
 
 
@@ -98,7 +118,7 @@ def create(path: Path, encoder: EncoderStamp) -> None:
 
 
 def is_blank(path: Path) -> bool:
-    """No database yet, or one whose creation was interrupted before anything was in it."""
+    """No database yet, or one whose creation was interrupted; for the writer only, since closing it cleans up."""
     if not path.exists() or path.stat().st_size == 0:
         return True
     connection = sqlite3.connect(path, isolation_level=None)
@@ -116,6 +136,8 @@ def check_version(connection: sqlite3.Connection, path: Path) -> None:
     """StoreError unless this program can read the file."""
     application = int(connection.execute("PRAGMA application_id").fetchone()[0])
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+        raise missing(path.parent)
     if application != APPLICATION or version < 1:
         raise StoreError(f"{path} is not an Openbook store; choose another folder with --store.")
     if version > VERSION:

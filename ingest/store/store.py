@@ -71,9 +71,8 @@ class Store(Reading):
         try:
             if make is not None:
                 folder.mkdir(parents=True, exist_ok=True)
-            elif schema.is_blank(path):
-                how = f"python -m ingest PATH --store {directory}"
-                raise StoreError(f"There is no store in {directory}; make one: {how}.")
+            elif not path.exists() or path.stat().st_size == 0:
+                raise schema.missing(directory)
             if write:
                 lock = WriterLock(folder / LOCK)
             if make is not None and schema.is_blank(path):

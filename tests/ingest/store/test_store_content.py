@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import STAMP, add, new_document, pieces, vector
 
 from ingest.store import Store, StoreError, chunk_hash
 from ingest.store.lexical import QUERY_CHARACTERS
 from ingest.types import Chunk, Omission
+from tests.ingest.store.storekit import STAMP, add, new_document, pieces, vector
 
 
 def test_round_trip(store: Store, home: Path) -> None:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import STAMP, add, vector
 
 from ingest.store import Store, StoreError, lexical, vectors
 from ingest.store.files import Damaged, read_manifest, write_atomic, write_manifest
+from tests.ingest.store.storekit import STAMP, add, vector
 
 Answers = tuple[list[tuple[int, float]], ...]
 

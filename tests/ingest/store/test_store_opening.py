@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import STAMP, add, new_document, pieces, vector
 
-from ingest.store import Store, StoreBusy, StoreError
+from ingest.store import Store, StoreBusy, StoreError, schema
 from ingest.store.lock import Latch
+from tests.ingest.store.storekit import STAMP, add, new_document, pieces, vector
 
 
 def test_missing_store(home: Path) -> None:
@@ -90,6 +90,30 @@ def test_damaged_database_tells_how_to_rebuild(filled: Callable[[], Path], damag
         for record in reader.documents():
             reader.text(record.id)
         reader.warm()
+
+
+def test_read_only_disk(filled: Callable[[], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """WAL wants to write beside the database; where it cannot, the file is read as it is."""
+    home = filled()
+    opened: list[str] = []
+
+    def connect(uri: str) -> sqlite3.Connection:
+        opened.append(uri)
+        if "mode=rw" in uri:
+            raise sqlite3.OperationalError("attempt to write a readonly database")
+        return real(uri)
+
+    real = schema._open
+    monkeypatch.setattr(schema, "_open", connect)
+    with Store.open(home) as reader:
+        assert reader.path_count == 30
+        assert len(reader.lexical("common", 50)) == len(reader.dense(vector(1), 50)) == 30
+    assert opened[-1].endswith("?immutable=1")
+    with pytest.raises(StoreError, match="see to disk and permissions"):
+        Store.open(home, write=True)
+    (home / "store.sqlite3-wal").write_bytes(b"not empty: reading past it would show an old state")
+    with pytest.raises(StoreError, match="see to disk and permissions"):
+        Store.open(home)
 
 
 def test_other_encoder_is_refused_by_name(filled: Callable[[], Path]) -> None:
