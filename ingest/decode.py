@@ -127,7 +127,7 @@ def _looks_western(data: bytes) -> bool:
     sample = data[:_SAMPLE]
     high = sum(byte >= 0x80 for byte in sample)
     pairs = sum(a >= 0x80 and b >= 0x80 for a, b in pairwise(sample))
-    return high <= 0.2 * len(sample) and pairs <= 0.1 * high and not _is_noisy(sample.decode("latin-1"))
+    return high <= 0.3 * len(sample) and pairs <= 0.25 * high and not _is_noisy(sample.decode("latin-1"))
 
 
 def _is_noisy(text: str) -> bool:

@@ -126,6 +126,6 @@ def test_deep_folders(tmp_path: Path) -> None:
     folder = tmp_path
     for _ in range(1200):
         folder = folder / "d"
-    os.makedirs(folder)  # noqa: PTH103
+        folder.mkdir()
     write(folder / "deep.txt")
     assert len(names(tmp_path)) == 1
