@@ -1,0 +1,204 @@
+"""The one chain: question -> rewrite -> retrieve -> prompt -> read or compose -> parse -> verify -> Answer.
+
+Browser, terminal, HTTP and Python all go through `build_chain`. Each stage is a LangChain runnable, so
+tracing callbacks, ``batch`` and the async twins work as everywhere else in LangChain.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+from langchain_core.callbacks import CallbackManagerForChainRun
+from langchain_core.language_models import BaseChatModel
+from langchain_core.retrievers import BaseRetriever
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda, ensure_config, patch_config
+from langchain_core.runnables.config import run_in_executor
+
+from ingest.types import IngestError
+from rag import history as turns
+from rag.calibration import Calibration
+from rag.models import Model, init_model
+from rag.quote import Quoter, SentenceVectors
+from rag.retriever import OpenbookRetriever
+from rag.settings import check_question, load
+from rag.stages import REFUSALS, Stages, State
+from rag.types import Answer, AnswerEvent, Cancelled, ChainInput, Mode, RagError
+
+__all__ = ["REFUSALS", "AnswerChain", "build_chain"]
+
+
+def build_chain(
+    store: str | Path = ".openbook",
+    model: str | BaseChatModel = "bundled",
+    *,
+    retriever: BaseRetriever | None = None,
+    temperature: float = 0.0,
+    top_p: float = 1.0,
+    seed: int = 0,
+    k: int = 5,
+    mode: Mode = "quote",
+    calibration: Calibration | None = None,
+) -> AnswerChain:
+    """A chain over a store (or any LangChain retriever) and a model (a name, or any LangChain chat model).
+
+    RagError or ingest's StoreError with one sentence for settings out of range, a missing or empty store
+    and an unknown model.
+    """
+    settings = load(temperature=temperature, top_p=top_p, seed=seed, k=k, mode=mode)
+    found = retriever if retriever is not None else OpenbookRetriever(store=store, k=k)
+    searcher = None
+    if isinstance(found, OpenbookRetriever):
+        searcher = found.searcher  # opened now: a missing store is told before the first question
+    generator = init_model(
+        model, temperature=settings.temperature, top_p=settings.top_p, seed=settings.seed
+    )
+    # Loaded by the searcher itself at the first question in a language the encoder knows.
+    vectors = SentenceVectors(_Late(searcher)) if searcher is not None else None
+    stages = Stages(found, generator, Quoter(calibration, vectors))
+    defaults = settings.model_dump(include={"temperature", "top_p", "seed", "k", "mode"})
+    return AnswerChain(stages, defaults)
+
+
+class _Late:
+    """The searcher's encoder, loaded at the first sentence."""
+
+    def __init__(self, searcher: Any) -> None:
+        self._searcher = searcher
+
+    def encode(self, texts: Any) -> Any:
+        return self._searcher.encode(texts)
+
+
+class AnswerChain(Runnable[str | ChainInput, Answer]):
+    """``invoke`` gives the Answer; ``stream`` gives AnswerEvents: stages, sources, text, and last the Answer.
+
+    The same question, settings and seed give the same answer by every door.
+    """
+
+    def __init__(self, stages: Stages, defaults: dict[str, Any]) -> None:
+        self.stages = stages
+        self.defaults = defaults
+        self.rewriting: Runnable[State, State] = RunnableLambda(stages.rewrite).with_config(run_name="rewrite")
+        self.searching: Runnable[State, State] = RunnableLambda(stages.retrieve).with_config(run_name="retrieve")
+        self.reading: Runnable[State, State] = RunnableLambda(stages.read).with_config(run_name="read")
+        self.verifying: Runnable[State, Answer] = RunnableLambda(stages.verify).with_config(run_name="verify")
+
+    @property
+    def model(self) -> Model:
+        return self.stages.model
+
+    @property
+    def retriever(self) -> BaseRetriever:
+        return self.stages.retriever
+
+    def invoke(self, input: str | ChainInput, config: RunnableConfig | None = None, **kwargs: Any) -> Answer:
+        """The answer; RagError for bad input, Cancelled when the input's ``cancel`` event was set."""
+
+        def drain(value: str | ChainInput, run_manager: CallbackManagerForChainRun, config: RunnableConfig) -> Answer:
+            child = patch_config(config, callbacks=run_manager.get_child())
+            for event in self._events(value, child):
+                if "answer" in event:
+                    return event["answer"]
+            raise Cancelled("The answer was cancelled.")
+
+        return cast(Answer, self._call_with_config(drain, input, config, **kwargs))
+
+    async def ainvoke(
+        self, input: str | ChainInput, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Answer:
+        """`invoke` in a worker thread."""
+        return await run_in_executor(config, self.invoke, input, config, **kwargs)
+
+    def stream(  # type: ignore[override]
+        self, input: str | ChainInput, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Iterator[AnswerEvent]:
+        """Events as they come; after a cancel the last one is ``{"stage": "cancelled"}``."""
+        yield from self._events(input, ensure_config(config))
+
+    async def astream(  # type: ignore[override]
+        self, input: str | ChainInput, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> AsyncIterator[AnswerEvent]:
+        """`stream`, each step in a worker thread."""
+        events = self.stream(input, config)
+        loop_done = object()
+        try:
+            while True:
+                event = await run_in_executor(config, next, events, loop_done)
+                if event is loop_done:
+                    return
+                yield cast(AnswerEvent, event)
+        finally:
+            await asyncio.to_thread(cast(Any, events).close)
+
+    def _events(self, value: str | ChainInput, config: RunnableConfig) -> Iterator[AnswerEvent]:
+        state = self._state(value)
+        try:
+            yield {"stage": "rewriting"}
+            state = self._timed("rewriting", self.rewriting, state, config)
+            yield {"stage": "searching"}
+            state = self._timed("searching", self.searching, state, config)
+            yield {"sources": state["sources"]}
+            yield {"stage": "reading"}
+            state = self._timed("reading", self.reading, state, config)
+            yield {"stage": "writing"}
+            began = time.perf_counter()
+            shown = ""
+            for delta in self.stages.write(state, config):
+                self.stages.check(state)
+                shown += delta
+                yield {"text": delta}
+            state["timings"]["writing"] = time.perf_counter() - began
+            began = time.perf_counter()
+            answer = self.verifying.invoke(state, config)
+            answer.timings["verifying"] = time.perf_counter() - began
+            answer.timings["total"] = time.perf_counter() - state["began"]
+            if not shown:  # quotations are shown only once they are verified
+                for line in answer.answer.splitlines(keepends=True):
+                    yield {"text": line}
+            yield {"answer": answer}
+        except Cancelled:
+            yield {"stage": "cancelled"}
+
+    def _timed(
+        self, name: str, stage: Runnable[State, State], state: State, config: RunnableConfig
+    ) -> State:
+        self.stages.check(state)
+        began = time.perf_counter()
+        state = stage.invoke(state, config)
+        state["timings"][name] = time.perf_counter() - began
+        return state
+
+    def _state(self, value: str | ChainInput) -> State:
+        asked: dict[str, Any] = {"question": value} if isinstance(value, str) else dict(value)
+        unknown = set(asked) - {"question", "history", "cancel", *self.defaults}
+        if unknown:
+            raise RagError(f"The chain does not know {', '.join(sorted(map(str, unknown)))!r} in its input.")
+        given = {name: asked.get(name) for name in self.defaults}
+        options = {**self.defaults, **{n: v for n, v in given.items() if v is not None}}
+        settings = load(**options)
+        return State(
+            question=check_question(asked.get("question")),
+            history=turns.messages(asked.get("history") or []),
+            temperature=settings.temperature,
+            top_p=settings.top_p,
+            seed=settings.seed,
+            k=settings.k,
+            mode=settings.mode,
+            cancel=asked.get("cancel"),
+            timings={},
+            warnings=[],
+            began=time.perf_counter(),
+        )
+
+    def close(self) -> None:
+        """Close the store."""
+        if isinstance(self.stages.retriever, OpenbookRetriever):
+            self.stages.retriever.searcher.close()
+
+
+#: What a caller of the chain may have to show: one sentence each.
+ERRORS = (RagError, IngestError)

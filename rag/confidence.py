@@ -1,0 +1,67 @@
+"""What speaks for the documents holding the answer, as numbers for one calibrated score."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from rag.features import FEATURES, WeightedQuestion, term_set
+from rag.types import Source
+
+SURE = (
+    "bm25_per_weight",  # best BM25 over the term weight of the question
+    "cosine",  # best cosine of a passage (0 where the encoder does not know the language)
+    "margin",  # best fused score less the second
+    "spread",  # best fused score less the last
+    "covered_passage",  # share of the question's weight in the best passage
+    "covered_any",  # … in all passages together
+    "best_sentence",  # score of the best sentence
+    "sentence_lead",  # … less the second best
+    "sentence_covered",
+    "sentence_nearby",
+    "sentence_pairs",
+    "sentence_cosine",
+    "kind_found",
+    "kind_missing",
+    "terms",  # log count of the question's terms
+    "rarest_missing",  # the weightiest term of the question stands in no passage
+    "reader_best",  # log of the reader's best probability
+    "reader_none",  # log of the least probability, over the passages, that nothing there answers
+    "reader_none_first",  # … of the first passage
+)
+
+
+def evidence(
+    rows: Sequence[Sequence[float]], scores: np.ndarray, sources: Sequence[Source], question: WeightedQuestion
+) -> list[float]:
+    """One row of `SURE`; NaN where a foreign retriever gives no score; the reader's places stay 0 without one."""
+    order = np.argsort(-scores, kind="stable")
+    best = dict(zip(FEATURES, rows[int(order[0])], strict=True))
+    weight = sum(question.weights.values()) or 1.0
+    found = [term_set(source.text) for source in sources]
+    everywhere = frozenset().union(*found)
+    rarest = max(question.weights, key=lambda term: question.weights[term], default=None)
+    foreign = all(s.lexical_score is None and s.dense_score is None for s in sources)
+    return [
+        math.nan if foreign else max(s.lexical_score or 0.0 for s in sources) / weight,
+        math.nan if foreign else max(s.dense_score or 0.0 for s in sources),
+        math.nan if foreign else sources[0].score - sources[min(1, len(sources) - 1)].score,
+        math.nan if foreign else sources[0].score - sources[-1].score,
+        max(question.covered(terms) for terms in found),
+        question.covered(everywhere),
+        float(scores[order[0]]),
+        float(scores[order[0]] - scores[order[1]]) if len(order) > 1 else 0.0,
+        best["covered"],
+        best["covered_nearby"],
+        best["pairs"],
+        best["cosine"],
+        best["kind_found"],
+        best["kind_missing"],
+        math.log(1 + len(question.weights)),
+        float(rarest is not None and rarest not in everywhere),
+        0.0,
+        0.0,
+        0.0,
+    ]

@@ -1,0 +1,99 @@
+"""A model's name becomes a model: the bundled GPT, a folder, or a server that speaks OpenAI's protocol."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel
+
+from gpt.reader import Reader
+from rag.chat_model import ChatOpenbook, load_engine
+from rag.reading import GPTReader, SpanReader
+from rag.types import RagError
+
+HOW = 'give "bundled", "none" (sentences only), a model folder, or openai:MODEL@http://host/v1'
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A chat model with its name; ``reader`` when it can score spans of a passage exactly (our own GPT).
+
+    Without either ("none") the best sentences are quoted, in quote mode only.
+    """
+
+    name: str
+    chat: BaseChatModel | None
+    reader: SpanReader | None = None
+
+
+def init_model(
+    model: str | BaseChatModel, *, temperature: float = 0.0, top_p: float = 1.0, seed: int = 0
+) -> Model:
+    """The model of a name, or the given LangChain chat model; RagError with one sentence when there is none."""
+    if isinstance(model, BaseChatModel):
+        return Model(str(getattr(model, "model_name", None) or type(model).__name__), model)
+    name = model.strip()
+    if name == "none":
+        return Model(name, None)
+    if name.startswith("openai:"):
+        return Model(name, _server(name, temperature, top_p, seed))
+    if name == "bundled" or _is_ours(Path(name).expanduser()):
+        engine = load_engine(name if name == "bundled" else str(Path(name).expanduser()))
+        chat = ChatOpenbook(
+            model=name, temperature=temperature, top_p=top_p, seed=seed, engine=engine
+        )
+        return Model(name, chat, GPTReader(Reader(engine)))
+    folder = Path(name).expanduser()
+    if folder.is_dir() and (folder / "config.json").is_file():
+        from rag.transformers_model import ChatTransformers
+
+        return Model(name, ChatTransformers.load(folder, temperature=temperature, top_p=top_p, seed=seed))
+    if folder.exists():
+        raise RagError(f"{name} is not a model folder, for it holds no config.json: {HOW}.")
+    raise RagError(f"There is no model {name!r} here: {HOW}.")
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether a folder holds a model of our own shape: its config.json names no foreign architecture."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(config, dict) and "model_type" not in config and "architectures" not in config
+
+
+def _server(name: str, temperature: float, top_p: float, seed: int) -> BaseChatModel:
+    model, at, address = name.removeprefix("openai:").rpartition("@")
+    if not at or not model or not address.startswith(("http://", "https://")):
+        raise RagError(f"{name!r} is not of the form openai:MODEL@http://host/v1.")
+    try:
+        from langchain.chat_models import init_chat_model
+
+        options: dict[str, Any] = {"temperature": temperature, "top_p": top_p, "seed": seed}
+        # A local server asks for no key, but the client refuses to start without one.
+        import os
+
+        key = os.environ.get("OPENAI_API_KEY") or "none"
+        chat = init_chat_model(
+            model, model_provider="openai", base_url=address, api_key=key, max_retries=1, **options
+        )
+    except ImportError:
+        raise RagError(
+            f"The model {name!r} needs the package langchain-openai: pip install 'openbook[openai]'."
+        ) from None
+    assert isinstance(chat, BaseChatModel)
+    return chat
+
+
+def failure(name: str, error: Exception) -> RagError:
+    """One sentence for what a model's client raised."""
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    if name.startswith("openai:"):
+        address = name.rpartition("@")[2]
+        if "onnection" in type(error).__name__ + reason or "imeout" in type(error).__name__:
+            return RagError(f"No model server answers at {address} ({type(error).__name__}): start it, or give another --model.")
+        return RagError(f"The model server at {address} refused: {reason}.")
+    return RagError(f"The model {name} failed: {reason}.")

@@ -1,0 +1,200 @@
+"""Hybrid search over a store: both legs, fused and gated by language, without repeats."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ingest.encode import Encoder
+from ingest.fold import language
+from ingest.store import ChunkRecord, Store, StoreError
+from rag.fusion import Fused, fuse
+
+DEPTH = 100  # candidates per leg; the gold passage is in the union for 99.5 % of SQuAD questions
+POOL = 50  # candidates whose texts weigh the question's terms
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A chunk with its place in the search; ``rank`` counts from 1."""
+
+    rank: int
+    chunk: ChunkRecord
+    fused: Fused
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """The hits, the texts of the wider candidates (for term weights), and which legs could be trusted."""
+
+    hits: list[Hit]
+    pool: list[str]
+    language: str
+    dense_used: bool
+
+
+class Searcher:
+    """A store opened for reading with the encoder that made its vectors, loaded when first needed.
+
+    May be used from several threads.
+    """
+
+    def __init__(self, store: Store, encoder: Encoder | None = None) -> None:
+        if encoder is not None and not encoder.stamp.matches(store.encoder):
+            raise StoreError(
+                f"The store {store.directory} was made with the encoder {store.encoder.name}, "
+                f"not with {encoder.stamp.name}: rebuild it with python -m ingest or give the right encoder."
+            )
+        self.store = store
+        self._encoder = encoder
+        self._loading = threading.Lock()
+        self._languages: tuple[int, dict[int, str]] = (-1, {})
+
+    @classmethod
+    def open(cls, directory: str | Path, encoder: Encoder | None = None) -> Searcher:
+        """Open the store in ``directory``; StoreError says how to make one when there is none, or it is empty."""
+        store = Store.open(directory)
+        if store.path_count == 0:
+            store.close()
+            raise StoreError(
+                f"The store {directory} holds no documents: add some with python -m ingest PATH --store {directory}."
+            )
+        return cls(store, encoder)
+
+    @property
+    def encoder(self) -> Encoder:
+        """The store's encoder; IngestError when it is gone, StoreError when it is not the same any more."""
+        with self._loading:
+            if self._encoder is None:
+                encoder = Encoder.load(self.store.encoder.name)
+                if not encoder.stamp.matches(self.store.encoder):
+                    raise StoreError(
+                        f"The encoder {encoder.stamp.name} has changed since the store {self.store.directory} "
+                        f"was made: rebuild the store with python -m ingest."
+                    )
+                self._encoder = encoder
+            return self._encoder
+
+    def trusts(self, lang: str) -> bool:
+        """Whether the encoder's vectors mean anything in this language."""
+        return lang in self.store.encoder.languages
+
+    def encode(self, questions: Sequence[str]) -> np.ndarray:
+        """Vectors (n, d) of the questions."""
+        return self.encoder.encode(list(questions))
+
+    def legs(
+        self, question: str, depth: int, vector: np.ndarray | None = None
+    ) -> tuple[list[tuple[int, float]], list[tuple[int, float]]]:
+        """The lexical and the dense ranking as they are, (chunk id, score) best first; nothing is gated."""
+        vector = self.encode([question])[0] if vector is None else vector
+        return self.store.lexical(question, depth), self.store.dense(vector, depth)
+
+    def search(
+        self,
+        question: str,
+        k: int = 5,
+        *,
+        vector: np.ndarray | None = None,
+        without: Collection[int] = (),
+    ) -> SearchResult:
+        """The ``k`` best passages; ``vector``: the question's, when it is known already.
+
+        ``without``: document ids to leave out, as if they were not in the store.
+        """
+        store = self.store
+        store.refresh()
+        lang = language(question)
+        lexical = store.lexical(question, DEPTH)
+        use_dense = self.trusts(lang) or not lexical
+        dense: list[tuple[int, float]] = []
+        cosines: dict[int, float] = {}
+        trusted: set[int] | None = None
+        if use_dense:
+            vector = self.encode([question])[0] if vector is None else vector
+            dense = store.dense(vector, DEPTH)
+            lexical, cosines = self._complete(question, vector, lexical, dense)
+            if lexical and not all(self.trusts(other) for other in set(self._document_languages().values())):
+                trusted = self._trusted([cid for cid, _ in lexical] + [cid for cid, _ in dense])
+        fused = fuse(lexical, dense, cosines=cosines, trusted=trusted)
+        ranked = self._ranks(fused, lexical, dense)
+        records = {c.id: c for c in store.chunks([f.chunk_id for f in ranked[: max(POOL, 4 * k)]])}
+        present = [(f, records[f.chunk_id]) for f in ranked if f.chunk_id in records]
+        if without:
+            present = [(f, c) for f, c in present if c.doc_id not in without]
+        hits: list[Hit] = []
+        for f, c in present:
+            if len(hits) == k:
+                break
+            if not any(_repeats(c, hit.chunk) for hit in hits):
+                hits.append(Hit(len(hits) + 1, c, f))
+        return SearchResult(hits, [c.text for _, c in present[:POOL]], lang, use_dense)
+
+    def _complete(
+        self,
+        question: str,
+        vector: np.ndarray,
+        lexical: list[tuple[int, float]],
+        dense: list[tuple[int, float]],
+    ) -> tuple[list[tuple[int, float]], dict[int, float]]:
+        """Exact scores of both legs for every candidate of either; the lexical list grows at its end."""
+        by_words = {cid for cid, _ in lexical}
+        by_meaning = {cid for cid, _ in dense}
+        missing = sorted(by_meaning - by_words)
+        if len(by_words) >= DEPTH and missing:
+            lexical = lexical + self.store.lexical(question, len(missing), allowed=missing)
+        alone = sorted(by_words - by_meaning)
+        if not alone:
+            return lexical, {}
+        try:
+            rows = self.store.vectors(alone)
+        except StoreError:  # another process changed the store between the two searches
+            return lexical, {}
+        return lexical, dict(zip(alone, (rows @ vector).tolist(), strict=True))
+
+    def _ranks(
+        self, fused: list[Fused], lexical: list[tuple[int, float]], dense: list[tuple[int, float]]
+    ) -> list[Fused]:
+        """Ranks beyond the depth of a leg were only completed, not searched: they are not shown as ranks."""
+        return [
+            Fused(
+                f.chunk_id,
+                f.score,
+                f.dense_rank if f.dense_rank is None or f.dense_rank <= DEPTH else None,
+                f.lexical_rank if f.lexical_rank is None or f.lexical_rank <= DEPTH else None,
+                f.dense_score,
+                f.lexical_score,
+            )
+            for f in fused
+        ]
+
+    def _document_languages(self) -> dict[int, str]:
+        generation, known = self._languages
+        if generation != self.store.generation:
+            generation = self.store.generation
+            known = {document.id: document.language for document in self.store.documents()}
+            self._languages = (generation, known)
+        return known
+
+    def _trusted(self, chunk_ids: list[int]) -> set[int]:
+        languages = self._document_languages()
+        return {
+            chunk.id
+            for chunk in self.store.chunks(sorted(set(chunk_ids)))
+            if self.trusts(languages.get(chunk.doc_id, ""))
+        }
+
+    def close(self) -> None:
+        self.store.close()
+
+
+def _repeats(chunk: ChunkRecord, kept: ChunkRecord) -> bool:
+    """Whether more than half of the shorter of two chunks stands in the other."""
+    if chunk.doc_id != kept.doc_id:
+        return chunk.hash == kept.hash and chunk.text == kept.text
+    overlap = min(chunk.end, kept.end) - max(chunk.start, kept.start)
+    return overlap * 2 > min(chunk.end - chunk.start, kept.end - kept.start)

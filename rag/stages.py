@@ -1,0 +1,232 @@
+"""The stages of the chain; each takes the state of one question and gives it back with its own part added."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypedDict, cast
+
+import numpy as np
+from langchain_core.messages import BaseMessage
+from langchain_core.output_parsers import StrOutputParser
+from langchain_core.retrievers import BaseRetriever
+from langchain_core.runnables import RunnableConfig
+
+from ingest.fold import language
+from rag import history, parsers, prompts
+from rag.chat_model import ChatOpenbook
+from rag.models import Model, failure
+from rag.quote import Draft, Quoter, Scored
+from rag.retriever import OpenbookRetriever, from_documents, to_source
+from rag.types import Answer, Cancelled, Citation, Language, Mode, RagError, Source
+from rag.verify import verify_citations, verify_composed
+
+REFUSALS: dict[str, str] = {"en": "Not in your documents.", "zh": "文档中没有答案。"}
+
+
+class State(TypedDict, total=False):
+    """One question on its way through the chain."""
+
+    question: str
+    history: list[BaseMessage]
+    temperature: float
+    top_p: float
+    seed: int
+    k: int
+    mode: Mode
+    cancel: Any
+    began: float
+    timings: dict[str, float]
+    warnings: list[str]
+    # added on the way
+    rewritten: str
+    language: str
+    sources: list[Source]
+    pool: list[str]
+    vector: np.ndarray | None
+    scored: Scored
+    draft: Draft
+    prompt: str
+    written: parsers.Written | None
+
+
+class Stages:
+    """The work of each stage, for one retriever, model and quoter."""
+
+    def __init__(self, retriever: BaseRetriever, model: Model, quoter: Quoter) -> None:
+        self.retriever, self.model, self.quoter = retriever, model, quoter
+
+    @staticmethod
+    def check(state: State) -> None:
+        """Cancelled when the caller has set the event."""
+        cancel = state.get("cancel")
+        if cancel is not None and cancel.is_set():
+            raise Cancelled("The answer was cancelled.")
+
+    @property
+    def foreign(self) -> bool:
+        """Whether the model writes text of its own accord, so that it can follow instructions."""
+        return self.model.chat is not None and not isinstance(self.model.chat, ChatOpenbook)
+
+    def rewrite(self, state: State, config: RunnableConfig) -> State:
+        """A follow-up question made to stand alone: by rules, or by a foreign model."""
+        question = state["question"]
+        rewritten = history.rewrite(question, state["history"])
+        if rewritten != question and self.foreign and self.model.chat is not None:
+            chain = prompts.template("rewrite", language(question)) | self.model.chat | StrOutputParser()
+            try:
+                said = chain.invoke({"question": question, "history": state["history"]}, config)
+            except Exception as error:
+                raise failure(self.model.name, error) from error
+            line = parsers.AnswerParser().parse(said).text.strip().split("\n")[0].strip("“”\"「」 ")
+            rewritten = line if 0 < len(line) <= 500 else rewritten
+        state["rewritten"] = rewritten
+        state["language"] = language(question)
+        return state
+
+    def retrieve(self, state: State, config: RunnableConfig) -> State:
+        """The passages, and for our own retriever the wider candidates that weigh the question's terms."""
+        question = state["rewritten"]
+        state["vector"] = None
+        if isinstance(self.retriever, OpenbookRetriever):
+            searcher = self.retriever.searcher
+            if searcher.trusts(language(question)):
+                state["vector"] = searcher.encode([question])[0]
+            found = searcher.search(question, state["k"], vector=state["vector"])
+            state["sources"] = [to_source(hit) for hit in found.hits]
+            state["pool"] = found.pool
+        else:
+            documents = self.retriever.invoke(question, config)
+            state["sources"] = from_documents(documents[: state["k"]])
+            state["pool"] = [document.page_content for document in documents]
+        return state
+
+    def read(self, state: State) -> State:
+        """Score the sentences, with the reader's spans where the model is one, and draft quotations."""
+        sources, question = state["sources"], state["rewritten"]
+        reading = None
+        if self.model.reader is not None and sources:
+            reading = self.model.reader.read(question, [s.text for s in sources], state.get("cancel"))
+        scored = self.quoter.score(
+            question, sources, state["pool"], vector=state["vector"], reading=reading
+        )
+        state["scored"] = scored
+        state["draft"] = self.quoter.quote(
+            scored,
+            sources,
+            temperature=state["temperature"],
+            top_p=state["top_p"],
+            seed=state["seed"],
+        )
+        state["prompt"] = ""
+        state["written"] = None
+        return state
+
+    def write(self, state: State, config: RunnableConfig) -> Iterator[str]:
+        """Let a chat model write, where one is to: in compose mode, and a foreign model in quote mode.
+
+        Yields text only in compose mode; in quote mode nothing is shown before it is verified.
+        """
+        compose = state["mode"] == "compose"
+        chat = self.model.chat
+        if state["draft"].refused or chat is None or not (compose or self.foreign):
+            return
+        template = prompts.template("compose" if compose else "quote", state["language"])
+        values = {"question": state["rewritten"], "passages": prompts.number(state["sources"])}
+        if compose:
+            values["history"] = state["history"]  # type: ignore[assignment]
+        asked = template.invoke(values, config)
+        state["prompt"] = asked.to_string()
+        options: dict[str, Any] = {"temperature": state["temperature"], "top_p": state["top_p"]}
+        if not self.foreign or hasattr(chat, "seed"):
+            options["seed"] = state["seed"]
+        if hasattr(chat, "_prompt") or not self.foreign:
+            options["cancel"] = state.get("cancel")
+        text = ""
+        try:
+            for chunk in chat.stream(asked, config, **_accepted(chat, options)):
+                self.check(state)
+                piece = chunk.text
+                text += piece
+                if compose and piece:
+                    yield piece
+        except (RagError, GeneratorExit):
+            raise
+        except Exception as error:
+            raise failure(self.model.name, error) from error
+        state["written"] = parsers.AnswerParser().parse(text)
+
+    def verify(self, state: State) -> Answer:
+        """Nothing leaves unverified: quotations are compared with the stored text, claims with their passages."""
+        draft, written, sources = state["draft"], state["written"], state["sources"]
+        warnings = list(state["warnings"])
+        citations: list[Citation] = []
+        text = ""
+        refused = draft.refused or (written is not None and written.none)
+        if not refused:
+            if written is None:
+                citations = draft.citations
+            elif state["mode"] == "compose":
+                text, citations, unsupported = verify_composed(written.text, sources)
+                warnings += unsupported
+            else:
+                citations = parsers.locate(written.text, sources)
+                if not citations:
+                    warnings.append("The model quoted nothing that stands in the passages: the best sentences are shown.")
+                    citations = draft.citations
+            citations, dropped = verify_citations(citations, self._text_of(sources))
+            warnings += dropped
+            if not citations:
+                refused = True
+            elif not text:
+                text = "\n".join(quotation(c) for c in citations)
+        if refused:
+            text, citations = REFUSALS[state["language"]], []
+        cited = {c.n for c in citations}
+        return Answer(
+            question=state["question"],
+            rewritten=state["rewritten"],
+            answer=text,
+            refused=refused,
+            confidence=round(draft.confidence, 4),
+            mode=state["mode"],
+            language=cast(Language, state["language"]),
+            citations=citations,
+            sources=[source.model_copy(update={"cited": source.n in cited}) for source in sources],
+            model=self.model.name,
+            seed=state["seed"],
+            timings=state["timings"],
+            warnings=warnings,
+            prompt=state["prompt"],
+        )
+
+    def _text_of(self, sources: list[Source]) -> Callable[[int], str]:
+        """The stored text of a document; for a foreign retriever, the document it gave."""
+        if isinstance(self.retriever, OpenbookRetriever):
+            store = self.retriever.searcher.store
+            known: dict[int, str] = {}
+
+            def stored(doc_id: int) -> str:
+                if doc_id not in known:
+                    known[doc_id] = store.text(doc_id)
+                return known[doc_id]
+
+            return stored
+        given = {source.doc_id: source.text for source in sources}
+        return lambda doc_id: given[doc_id]
+
+
+def quotation(citation: Citation) -> str:
+    """A quotation as the answer shows it."""
+    quote = " ".join(citation.quote.split())
+    return f"{quote} [{citation.n}]" if citation.exact else f"“{quote}” [{citation.n}]"
+
+
+def _accepted(chat: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """Per-call options only where they differ from what the model was made with: not every model takes them."""
+    if isinstance(chat, ChatOpenbook) or hasattr(chat, "_prompt"):
+        return {name: value for name, value in options.items() if value is not None}
+    return {
+        name: value
+        for name, value in options.items()
+        if hasattr(chat, name) and getattr(chat, name) not in (None, value)
+    }

@@ -1,0 +1,123 @@
+"""What the chain takes in and gives back: the `Answer` every interface shows, and the errors it may raise."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypedDict
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Mode = Literal["quote", "compose"]
+Language = Literal["en", "zh"]
+
+
+class RagError(Exception):
+    """What was wrong, where, and how to mend it, in one sentence fit to print."""
+
+
+class Cancelled(RagError):
+    """The caller's cancel event was set before the answer was complete."""
+
+
+class _Span(BaseModel):
+    """A run of a stored document; ``start``/``end`` are character offsets into its text."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    n: int = Field(ge=1, description="the number of the passage, as in the answer's [n] marks")
+    doc_id: int
+    chunk_id: int
+    source: str
+    title: str = ""
+    headings: tuple[str, ...] = ()
+    page: int | None = None
+    start: int = Field(ge=0)
+    end: int = Field(ge=0)
+    score: float
+
+
+class Citation(_Span):
+    """A quotation: the stored text at ``[start:end]`` is ``quote``; ``n`` is the number of its Source.
+
+    ``exact`` marks the short span the reader chose as the answer itself; other quotations are whole
+    sentences. ``score`` is the probability that the quotation holds the answer.
+    """
+
+    quote: str = Field(min_length=1)
+    exact: bool = False
+
+    @model_validator(mode="after")
+    def _length(self) -> Citation:
+        if self.end - self.start != len(self.quote):
+            raise ValueError(f"a quotation of {len(self.quote)} characters cannot stand at {self.start}..{self.end}")
+        return self
+
+
+class Source(_Span):
+    """A retrieved passage, best first, with its rank (from 1) and raw score on each leg of the search.
+
+    ``score`` is the fused score that ordered the passages; a rank of None: this leg did not bring it in.
+    """
+
+    text: str
+    dense_rank: int | None = None
+    lexical_rank: int | None = None
+    dense_score: float | None = None
+    lexical_score: float | None = None
+    cited: bool = False
+
+
+class Answer(BaseModel):
+    """A verified answer: each citation has been compared with the stored text, character by character."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    question: str
+    rewritten: str
+    answer: str
+    refused: bool
+    confidence: float = Field(ge=0.0, le=1.0)
+    mode: Mode
+    language: Language
+    citations: list[Citation] = Field(default_factory=list)
+    sources: list[Source] = Field(default_factory=list)
+    model: str = "bundled"
+    seed: int = 0
+    timings: dict[str, float] = Field(default_factory=dict, description="seconds per stage")
+    warnings: list[str] = Field(default_factory=list, description="what verification dropped or marked")
+    prompt: str = Field(default="", description="the text the model was given, for the glass box")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Answer:
+        if self.refused and self.citations:
+            raise ValueError("a refusal cites nothing")
+        known = {source.n for source in self.sources}
+        for citation in self.citations:
+            if citation.n not in known:
+                raise ValueError(f"citation [{citation.n}] names no passage")
+        return self
+
+
+class AnswerEvent(TypedDict, total=False):
+    """One event of ``chain.stream``: exactly one key is set.
+
+    In order: ``stage`` (rewriting, searching), ``sources``, ``stage`` (reading, writing), ``text`` deltas,
+    and last ``answer``; after a cancel the last event is ``stage: cancelled``.
+    """
+
+    stage: str
+    sources: list[Source]
+    text: str
+    answer: Answer
+
+
+class ChainInput(TypedDict, total=False):
+    """What ``chain.invoke`` takes besides a plain question."""
+
+    question: str
+    history: list[dict[str, str]]
+    temperature: float
+    top_p: float
+    seed: int
+    k: int
+    mode: Mode
+    cancel: Any
