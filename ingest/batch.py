@@ -20,6 +20,7 @@ from ingest.types import Chunk, IngestError, ParsedDocument
 FILES_PER_COMMIT = 64
 SECONDS_PER_COMMIT = 10.0
 FIRST_CHUNKS, FEWEST_CHUNKS, MOST_CHUNKS = 256, 64, 20_000
+SPECIAL_TOKENS = 2  # [CLS] and [SEP], which the encoder adds within its limit
 COMMIT_SHARE = 10  # a batch works at least this many times as long as the last commit took
 
 
@@ -42,7 +43,9 @@ class Item:
 
 
 @dataclass(slots=True)
-class _Ready:
+class Ready:
+    """A document with its chunks and their keys in the vector cache."""
+
     item: Item
     chunks: list[Chunk]
     hashes: list[str]
@@ -68,7 +71,7 @@ class Batcher:
         self._report = report
         self._emit = emit
         self._stop = stop
-        self._ready: list[_Ready] = []
+        self._ready: list[Ready] = []
         self._waiting: list[Event] = []  # changes already made in the open transaction, told once committed
         self._known: dict[str, np.ndarray] = {}
         self._missing: dict[str, str] = {}  # hash -> text to encode, in order of arrival
@@ -76,17 +79,21 @@ class Batcher:
         self._commit_seconds = 0.0
         self._chunk_limit = FIRST_CHUNKS
 
-    def add(self, item: Item) -> None:
-        """Split and queue a document, committing when the batch is full; IngestError when the audit fails."""
+    def prepare(self, item: Item) -> Ready:
+        """Split and audit a document; IngestError when that fails, which then is a matter of this file alone."""
         encoder = self._source()
-        chunks = split(item.document, encoder.count_tokens, encoder.stamp.max_tokens - 2)
+        chunks = split(item.document, encoder.count_tokens, encoder.stamp.max_tokens - SPECIAL_TOKENS)
         audit(item.document, chunks)
-        hashes = [chunk_hash(chunk.embed_text) for chunk in chunks]
+        return Ready(item, chunks, [chunk_hash(chunk.embed_text) for chunk in chunks])
+
+    def add(self, ready: Ready) -> None:
+        """Queue a document, committing when the batch is full; an IngestError is the end of the run."""
+        chunks, hashes = ready.chunks, ready.hashes
         asked = [key for key in dict.fromkeys(hashes) if key not in self._known and key not in self._missing]
         self._known.update(self._store.cached_vectors(asked))
         texts = dict(zip(hashes, (chunk.embed_text for chunk in chunks), strict=True))
         self._missing.update({key: texts[key] for key in asked if key not in self._known})
-        self._ready.append(_Ready(item, chunks, hashes))
+        self._ready.append(ready)
         if self._full():
             self.flush()
 

@@ -17,7 +17,7 @@ from ingest.plan import Move, Plan, Put, in_scope, kept, make_plan
 from ingest.rebuild import carry_over, open_staging, transfer
 from ingest.report import Event, IngestReport, OnEvent, Quarantined, Status
 from ingest.sandbox import Limits, ParserPool
-from ingest.store import DocumentRecord, EncoderStamp, Store
+from ingest.store import DocumentRecord, EncoderStamp, Store, StoreError
 from ingest.store.schema import DATABASE, is_blank
 from ingest.types import IngestError
 
@@ -48,11 +48,11 @@ def ingest(
     """
     run = _Run(Path(store_dir), on_event or (lambda event: None), cancel or threading.Event())
     discovery = discover([Path(path) for path in paths])
-    found = _find_encoder(run.directory, encoder)
+    found = _find_encoder(run.directory, encoder, rebuild=rebuild)
     with ExitStack() as stack:
         if plan:
             if not is_blank(run.directory / DATABASE):
-                run.store = stack.enter_context(Store.open(run.directory, encoder=None if rebuild else found.stamp))
+                run.store = stack.enter_context(Store.open(run.directory))
             run.refuse_nothing(discovery, paths)
             return run.announce(discovery, force=rebuild)
         if is_blank(run.directory / DATABASE):
@@ -99,13 +99,21 @@ class _Found:
         return self._encoder
 
 
-def _find_encoder(directory: Path, encoder: Encoder | str | None) -> _Found:
-    if encoder is not None:
-        return _Found(encoder)
+def _find_encoder(directory: Path, encoder: Encoder | str | None, *, rebuild: bool) -> _Found:
+    """The encoder asked for, or the store's own; StoreError when the store has another and may not be made anew."""
     if is_blank(directory / DATABASE):
-        return _Found(BUNDLED)
+        return _Found(BUNDLED if encoder is None else encoder)
     with Store.open(directory) as store:
-        return _Found(store.encoder.name)
+        stored = store.encoder
+    found = _Found(stored.name if encoder is None else encoder)
+    if not rebuild and not found.stamp.matches(stored):
+        wanted = found.stamp
+        raise StoreError(
+            f"The store {directory} was made with encoder {stored.name} ({stored.digest[:12]}), not {wanted.name} "
+            f"({wanted.digest[:12]}); make it anew: "
+            f"python -m ingest PATH --store {directory} --encoder {wanted.name} --rebuild"
+        )
+    return found
 
 
 class _Run:
@@ -168,7 +176,7 @@ class _Run:
         plan = make_plan(discovery, self.documents(), VERSION, force=force)
         self.start(discovery, plan)
         try:
-            self.apply(plan, self.store, batcher)
+            self.apply(plan, self.store, batcher, encoder)
         except Cancelled:
             self.report.cancelled = True
         except BaseException:
@@ -178,7 +186,7 @@ class _Run:
             self.store.rollback()
         return self.finish(discovery)
 
-    def apply(self, plan: Plan, store: Store, batcher: Batcher) -> None:
+    def apply(self, plan: Plan, store: Store, batcher: Batcher, encoder: Callable[[], Encoder]) -> None:
         """Moves first; removals last, so that a file renamed and edited finds the vectors it had."""
         for move in plan.moves:
             store.move(move.record.id, str(move.found.path), str(move.found.root), move.found.mtime_ns)
@@ -187,6 +195,7 @@ class _Run:
             store.touch(move.record.id, move.found.mtime_ns, move.found.size)
             batcher.tell(Event("file", move.record.path, "unchanged"))
         if plan.puts:
+            encoder()  # what is wrong with it should end the run, not be held against the first file
             with ParserPool(Limits()) as parsers:
                 for put in plan.puts:
                     batcher.check()
@@ -211,10 +220,11 @@ class _Run:
                 status="changed" if put.record else "added",
                 document=parsed.document,
             )
-            batcher.add(item)
+            ready = batcher.prepare(item)
         except IngestError as error:
-            batcher.check()  # Ctrl-C reaches the parser's process too: that is no fault of the file
             self.quarantine(Quarantined(str(path), kept(str(error)) if put.record else str(error)))
+            return
+        batcher.add(ready)
 
     def make_anew(self, discovery: Discovery, encoder: _Found) -> IngestReport:
         """Build a store for another encoder beside the old one, then take its place in one commit.

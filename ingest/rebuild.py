@@ -50,18 +50,17 @@ def carry_over(old: Store, staging: Store, batcher: Batcher, roots: Sequence[Pat
             omissions=record.omissions,
             encoding=record.encoding,
         )
-        batcher.add(
-            Item(
-                path=record.path,
-                root=record.root,
-                size=record.size,
-                mtime_ns=record.mtime_ns,
-                digest=record.digest,
-                version=record.parser_version,
-                status="unchanged",
-                document=document,
-            )
+        item = Item(
+            path=record.path,
+            root=record.root,
+            size=record.size,
+            mtime_ns=record.mtime_ns,
+            digest=record.digest,
+            version=record.parser_version,
+            status="unchanged",
+            document=document,
         )
+        batcher.add(batcher.prepare(item))
     names = {record.path for record in wanted}
     for record in present.values():
         if record.path not in names and not in_scope(record.path, roots):

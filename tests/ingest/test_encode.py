@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -10,29 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
-from tokenizers import Tokenizer, models, pre_tokenizers
 
 from ingest import encoder_files
 from ingest.encode import Encoder, _batches, read_stamp
 from ingest.types import IngestError
+from tests.ingest.tiny_encoder import write_static
 
-WORDS = ["[UNK]", "red", "green", "blue", "fish", "tree", "sky"]
+ROOT = Path(__file__).parents[2]
 ABBREVIATED = "53aa5117…d9db"
-
-
-def write_static(folder: Path, *, dimension: int = 8, seed: int = 0) -> Path:
-    """A sentence-transformers folder with a static embedding of seven words."""
-    folder.mkdir(parents=True)
-    tokenizer = Tokenizer(models.WordLevel({word: n for n, word in enumerate(WORDS)}, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.save(str(folder / "tokenizer.json"))
-    rows = np.random.default_rng(seed).normal(size=(len(WORDS), dimension)).astype(np.float32)
-    save_file({"embedding.weight": rows}, str(folder / "model.safetensors"))
-    kind = "sentence_transformers.sentence_transformer.modules.static_embedding.StaticEmbedding"
-    modules = [{"idx": 0, "name": "0", "path": "", "type": kind}]
-    (folder / "modules.json").write_text(json.dumps(modules))
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +109,7 @@ def test_stamp_without_loading_a_model() -> None:
         "assert stamp.dimension == 384; Encoder.load().count_tokens(['a']); "
         "print([name for name in ('torch', 'transformers', 'sentence_transformers') if name in sys.modules])"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert result.stdout.strip() == "[]"
 
 
