@@ -34,6 +34,8 @@ element.addEventListener('click', (event) => {
 
 def _row(record: DocumentRecord) -> str:
     name = record.path.replace("\\", "/").rsplit("/", 1)[-1]
+    parent = record.path.replace("\\", "/").split("/")[-2:-1]
+    folder = f"{parent[0]}/ · " if parent and parent[0] else ""  # tells en/01.md from zh/01.md
     kind = Path(name).suffix.lstrip(".").lower()[:4] or "txt"
     lost = "".join(
         f'<small class="ob-lost">{both("docs.uncovered", n=omission.characters, reason=omission.reason)}</small>'
@@ -43,7 +45,7 @@ def _row(record: DocumentRecord) -> str:
         f'<li class="ob-doc" data-name="{escape(name.casefold())}">'
         f'<span class="ob-kind">{escape(kind)}</span>'
         f'<span class="ob-name"><b title="{escape(record.path)}">{escape(name)}</b>'
-        f"<small>{both('docs.passages', n=record.chunk_count)}</small>{lost}</span>"
+        f"<small>{escape(folder)}{both('docs.passages', n=record.chunk_count)}</small>{lost}</span>"
         '<button type="button" class="ob-x" data-ask '
         f"{attribute('aria-label', 'docs.remove', name=name)}>×</button>"
         f'<div class="ob-confirm"><span>{both("docs.confirm")}</span>'

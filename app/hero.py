@@ -14,21 +14,21 @@ STARTERS = 3
 def questions(headings: list[Heading], language: Language) -> list[tuple[str, str]]:
     """Up to three (question, its language) from headings: those in ``language`` first, then the others.
 
-    A heading that is a question already is taken as it stands; numbers in front ("3.1 ") are dropped.
+    Headings that ask something come first and stand as they are; numbers in front ("3.1 ") are dropped.
     """
-    found: list[tuple[str, str]] = []
-    for heading in sorted(headings, key=lambda heading: heading.language != language):
+    found: list[tuple[int, str, Language]] = []
+    for heading in headings:
         text = re.sub(r"^[\d.、)）\s]+", "", heading.text).strip()
         if not 2 <= len(text) <= 60 or not re.search(r"[^\W\d_]{2}", text):
             continue
         tongue: Language = "zh" if heading.language == "zh" else "en"
-        asks = text.endswith(("?", "？"))
-        question = text if asks else say(tongue, "starter.question", heading=text)
-        if all(question != other for other, _ in found):
-            found.append((question, tongue))
-        if len(found) == STARTERS:
-            break
-    return found
+        bare = text.rstrip("?？ ")
+        asks = bare != text or re.search(say(tongue, "starter.asks"), text) is not None
+        question = bare + say(tongue, "starter.mark") if asks else say(tongue, "starter.question", heading=text)
+        if all(question != other for _, other, _ in found):
+            found.append((2 * (tongue != language) + (not asks), question, tongue))
+    best = sorted(found, key=lambda entry: entry[0])[:STARTERS]
+    return [(question, tongue) for _, question, tongue in best]
 
 
 def _starters(headings: list[Heading]) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from app_samples import TEXT, Page, make_answer, make_citation, make_source
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app import evidence
 from app.answer import quotations, turn_html
 from app.turns import Turn, history
+from tests.app.app_samples import TEXT, Page, make_answer, make_citation, make_source
 
 HOSTILE = (
     "<script>alert(1)</script> ![x](http://evil.example/x.png) <img src=x onerror=alert(2)> \"' `${1}` {{2}} &amp;"

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from app_samples import make_answer, make_citation, make_source
 
 from app import chat
 from app.chat import MAX_QUESTION, MAX_TURNS, Runs, ask, run, view
@@ -16,6 +15,7 @@ from app.turns import Turn
 from app.workspace import Workspace
 from rag.settings import Settings
 from rag.types import RagError
+from tests.app.app_samples import make_answer, make_citation, make_source
 
 
 class Script:

@@ -8,13 +8,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from app_samples import Page
 
 from app import documents
 from app.hero import hero, questions
 from app.workspace import Heading, Workspace
 from ingest.report import Event, IngestReport, Quarantined
 from ingest.types import IngestError, Omission
+from tests.app.app_samples import Page
 
 
 def record(path: str = "/docs/a.md", **fields: Any) -> Any:
@@ -119,10 +119,11 @@ def test_starters_prefer_the_language_of_the_page() -> None:
         Heading("2024", "en"), Heading("x" * 80, "en"), Heading("Locks and latches", "en"), Heading("Tests", "en"),
     ]  # fmt: skip
     assert questions(headings, "en") == [
-        ("What do the documents say about Locks and latches?", "en"),
         ("Why not Redis?", "en"),
-        ("What do the documents say about Tests?", "en"),
+        ("What do the documents say about “Locks and latches”?", "en"),
+        ("What do the documents say about “Tests”?", "en"),
     ]
+    assert questions([Heading("怎么添加文档", "zh")], "en") == [("怎么添加文档？", "zh")]
     assert questions(headings, "zh")[0] == ("关于“锁的顺序”，文档里是怎么说的？", "zh")
 
 

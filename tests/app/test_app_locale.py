@@ -58,7 +58,7 @@ def test_both_sentences_take_the_same_values(key: str) -> None:
 
 def test_chinese_is_chinese_and_english_is_english() -> None:
     same = {key for key in TEXT["zh"] if not HAN.search(TEXT["zh"][key])}
-    assert same == {"app.title", "language.en", "settings.top_p"}
+    assert same == {"app.title", "language.en", "settings.top_p", "starter.mark"}
     assert {key for key in TEXT["en"] if HAN.search(TEXT["en"][key])} == {"language.zh"}
 
 
