@@ -26,7 +26,7 @@ _LATIN_WORD = re.compile(r"[A-Za-z\u00c0-\u024f]+")
 _LETTER = f"(?:(?![{CJK}])[\\w\u0300-\u036f])"
 _TOKEN = re.compile(
     f"(?P<cjk>[{CJK}]+)"
-    r"|(?P<number>(?<![\w.])\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\w,]))"
+    r"|(?P<number>(?<![\w.])(?<!\d,)\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\w,]))"
     r"|(?P<plain>(?<![\w'.@/\\-])[A-Za-z][a-z]*(?![\w'\u2019.@:/\\+#\u0300-\u036f-]))"
     rf"|(?P<word>{_LETTER}+(?:(?:[.@/\\'\u2019-]|::|://){_LETTER}+)*(?:\+\+|\#(?!\w))?)"
 )
@@ -46,11 +46,7 @@ def _simplified() -> dict[int, int]:
 
     characters = [chr(code) for first, last in HAN_RANGES for code in range(first, last + 1)]
     converted = OpenCC("t2s").convert("\n".join(characters)).split("\n")
-    return {
-        ord(old): ord(new)
-        for old, new in zip(characters, converted, strict=True)
-        if old != new and len(new) == 1
-    }
+    return {ord(old): ord(new) for old, new in zip(characters, converted, strict=True) if old != new and len(new) == 1}
 
 
 def _normalize(text: str) -> str:

@@ -7,8 +7,8 @@ import unicodedata
 
 _CLOSERS = "\"'”’」』）)】》〉\\]"
 _END = re.compile(
-    rf"(?P<cjk>[。！？；｡]+|…{{1,}}(?=[^\s.。！？…]*[\u3400-\u9fff])|[!?]+(?=[{_CLOSERS}]*[\u3400-\u9fff“「『]))[!?！？。…]*[{_CLOSERS}]*"
-    rf"|(?P<latin>[.!?…]+)(?:[{_CLOSERS}*_]|\[\d+\])*(?=\s|$)"
+    rf"(?P<cjk>[。！？；｡]+|…{{1,}}(?=[^\s.。！？…]*[\u3400-\u9fff])|(?<![!?])[!?]+(?=[{_CLOSERS}]*[\u3400-\u9fff“「『]))[!?！？。…]*[{_CLOSERS}]*"
+    rf"|(?<![.!?…])(?P<latin>[.!?…]+)(?:[{_CLOSERS}*_]|\[\d+\])*(?=\s|$)"
     r"|(?P<blank>\n[^\S\n]*\n)"
     r"|(?P<line>\n)"
 )
@@ -29,7 +29,7 @@ def _words(listed: str) -> frozenset[str]:
 # Never the end of a sentence: something that is named follows.
 _TITLES = _words(
     "dr mr mrs ms prof st mt ft gen col lt sgt capt cmdr adm gov sen rep rev hon pres messrs mme "
-    "mlle fig figs eq eqs sec no nos vol vols pp ch art vs cf e.g i.e viz approx ca al jan feb mar "
+    "mlle fig figs eq eqs sec no nos vol vols pp ch art vs cf e.g i.e a.k.a viz approx ca al jan feb mar "
     "apr jun jul aug sep sept oct nov dec"
 )
 # The end of a sentence only when a usual first word follows.
@@ -83,7 +83,7 @@ def _ends_here(text: str, start: int, match: re.Match[str]) -> bool:
         return False
     if match["latin"] != ".":
         return True
-    if _ENUMERATOR.fullmatch(text[start : match.end()].strip()):
+    if match.end() - start < 40 and _ENUMERATOR.fullmatch(text[start : match.end()].strip()):
         return False
     found = _LAST_WORD.search(text, max(start, match.start() - 24), match.start())
     word = found[0] if found else ""
@@ -91,7 +91,7 @@ def _ends_here(text: str, start: int, match: re.Match[str]) -> bool:
     if lowered in _TITLES:
         return lowered == "no" and following.lower() in _STARTERS
     if len(word) == 1 and word.isupper() and word != "I":  # an initial: J. Smith
-        return following.lower() in _STARTERS
+        return len(following) > 1 and following.lower() in _STARTERS
     if lowered in _ABBREVIATIONS or _ACRONYM.fullmatch(word + "."):
         return following.lower() in _STARTERS
     return True
@@ -134,9 +134,7 @@ class _Lines:
             end = self._text.find("\n\n", position)
             end = len(self._text) if end < 0 else end
             self._paragraph = (start, end)
-            self._widest = max(
-                (_columns(line.rstrip()) for line in self._text[start:end].split("\n")), default=0
-            )
+            self._widest = max((_columns(line.rstrip()) for line in self._text[start:end].split("\n")), default=0)
         return self._widest
 
 

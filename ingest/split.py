@@ -194,9 +194,7 @@ def _cut_long(text: str, units: list[Unit], budget: int, counter: _Counter) -> l
         if unit.tokens <= room:
             fitting.append(unit)
         elif unit.kind == "block":
-            lines = [
-                Unit(a, b, "line", n == 0) for n, (a, b) in enumerate(split_lines(text, unit.start, unit.end))
-            ]
+            lines = [Unit(a, b, "line", n == 0) for n, (a, b) in enumerate(split_lines(text, unit.start, unit.end))]
             for line, tokens in zip(lines, counter.many([text[u.start : u.end] for u in lines]), strict=True):
                 line.tokens = tokens
             fitting += _cut_long(text, lines, room, counter)

@@ -22,7 +22,7 @@ _SCRIPT = (
 _C = (
     r"^(?:typedef\s+|template\s*<[^\n]*>\s*)*(?:struct|class|union|enum(?:\s+class)?|namespace)\s+(\w+)[^;\n]*$"
     r"|^#define\s+(\w+)\("
-    r"|^(?!return|else|typedef|using)[A-Za-z_][\w \t*&:<>,~]*?\b([\w:~]+)[ \t]*\([^;\n]*$"
+    r"|^(?!return|else|typedef|using)[A-Za-z_][\w \t*&:<>,~]{0,120}?\b([\w:~]{1,120})[ \t]*\([^;\n]*$"
 )
 _JAVA = (
     r"^[ ]{0,4}(?:(?:public|protected|private|internal|static|final|abstract|sealed|open|data|override|async)\s+)*"

@@ -9,6 +9,7 @@ from pathlib import Path
 from ingest.fold import language
 from ingest.types import Omission, ParsedDocument, Section
 
+MAX_HEADING = 300  # characters of a heading or title; the text keeps the rest
 _LANGUAGE_SAMPLE = 20_000
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -38,7 +39,7 @@ class Draft:
         self.close_section()
         while self.path and self.path[-1][0] >= level:
             self.path.pop()
-        self.path.append((level, " ".join(title.split())))
+        self.path.append((level, " ".join(title.split())[:MAX_HEADING]))
         self.add(title if shown is None else shown)
 
     def turn_page(self, page: int) -> None:
@@ -74,7 +75,7 @@ def finish(
     """A ParsedDocument with its language; characters that cannot be stored become U+FFFD, one for one."""
     return ParsedDocument(
         text=storable(text),
-        title=storable(" ".join(title.split()))[:300],
+        title=storable(" ".join(title.split()))[:MAX_HEADING],
         kind=kind,
         language=language(text[:_LANGUAGE_SAMPLE]),
         sections=tuple(sections),

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from ingest.decode import decode_text
-from ingest.parsers.draft import finish, title_of
+from ingest.parsers.draft import MAX_HEADING, finish, title_of
 from ingest.types import ParsedDocument, Section
 
 _FENCE = re.compile(r"[ ]{0,3}(`{3,}|~{3,})(.*)")
@@ -15,6 +15,7 @@ _SETEXT = re.compile(r"[ ]{0,3}(=+|-+)[ \t]*")
 _NOT_PARAGRAPH = re.compile(r"[ ]{4}|\t|[ ]{0,3}(?:[-*+>|]|\d+[.)][ \t])")
 _LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
 _MARKUP = re.compile(r"\*\*|__|`|<[^>]+>")
+_LONGEST = 1000  # characters; a longer line is no heading, and its markup is not worth the time
 _FRONT_MATTER = re.compile(r"---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|$)", re.S)
 _TITLE = re.compile(r"^title:[ \t]*(.+?)[ \t]*$", re.M)
 
@@ -46,7 +47,8 @@ def headings(text: str, start: int = 0) -> list[tuple[int, int, str]]:
     fence = ""
     previous, previous_at = "", start  # the paragraph line that a setext underline would turn into a heading
     position = start
-    for line in text[start:].split("\n"):
+    for whole in text[start:].split("\n"):
+        line = whole if len(whole) <= _LONGEST else "- long"
         mark = _FENCE.fullmatch(line)
         if fence:
             if mark and mark[1][0] == fence[0] and len(mark[1]) >= len(fence) and not mark[2].strip():
@@ -64,9 +66,9 @@ def headings(text: str, start: int = 0) -> list[tuple[int, int, str]]:
             previous, previous_at = line, position
         else:  # a setext heading of several lines is rare; a rule after a paragraph is not
             previous = ""
-        position += len(line) + 1
+        position += len(whole) + 1
     return [heading for heading in found if heading[2]]
 
 
 def _plain(name: str) -> str:
-    return " ".join(_MARKUP.sub("", _LINK.sub(r"\1", name)).split())
+    return " ".join(_MARKUP.sub("", _LINK.sub(r"\1", name)).split())[:MAX_HEADING]

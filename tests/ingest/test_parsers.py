@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -287,6 +289,36 @@ def test_damaged_pdfs_never_raise_anything_else() -> None:
 
 
 # ---------------------------------------------------------------- everywhere
+
+
+@pytest.mark.parametrize(
+    "piece", ["#", "# ", "a b ", "[", "[a](", "<b", "<", "a,", '"', "a ", "=", "-", "(", "int f", "\\", "&"]
+)
+def test_one_endless_line_takes_linear_time(piece: str) -> None:
+    """A quadratic rule would need minutes for these 300,000 characters."""
+    source = "x" + piece * (300_000 // len(piece)) + "x"
+    for name in ("a.md", "a.html", "a.c", "a.js", "a.rs", "a.csv", "a.java", "a.sql", "a.yaml"):
+        began = time.perf_counter()
+        parse(name, source)
+        assert time.perf_counter() - began < 20, name
+
+
+def test_entities_of_a_docx_are_not_expanded() -> None:
+    buffer = io.BytesIO()
+    levels = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 12))
+    harmless = io.BytesIO(word(lambda document: document.add_paragraph("hello")))
+    with zipfile.ZipFile(harmless) as good, zipfile.ZipFile(buffer, "w") as evil:
+        for item in good.namelist():
+            data = good.read(item)
+            if item == "word/document.xml":
+                head, body = data.split(b"?>", 1)
+                data = head + f'?><!DOCTYPE x [<!ENTITY l0 "lol">{levels}]>'.encode() + body
+                data = data.replace(b"hello", b"hello &l11;")
+            evil.writestr(item, data)
+    try:
+        assert len(parse("a.docx", buffer.getvalue()).text) < 100
+    except IngestError as error:
+        assert "is not a Word file" in str(error)
 
 
 def test_files_without_text_are_refused() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -58,6 +59,7 @@ def test_english_abbreviations_do_not_end_sentences() -> None:
         "J. K. Rowling wrote it (see Fig. 3), e.g. here.",
         "Next one!",
     ]
+    assert texts("A. A. Michelson wrote it, a.k.a. The Measure.") == ["A. A. Michelson wrote it, a.k.a. The Measure."]
     assert texts('"Why?" he asked. Is it No. 5? No. It is not.[12] Done.') == [
         '"Why?" he asked.',
         "Is it No. 5?",
@@ -108,9 +110,7 @@ def test_header_is_the_heading_path_without_repeats() -> None:
     body = "A sentence of some length stands here. " * 12
     chunks = split(markdown(f"# Notes\n\n## Install\n\n{body}\n\n## Use\n\n{body}"), count)
     assert {chunk.header for chunk in chunks} == {"Notes > Install", "Notes > Use"}
-    assert chunks[0].text.startswith(
-        "# Notes\n\n## Install\n\nA sentence"
-    )  # bare headings go with what follows
+    assert chunks[0].text.startswith("# Notes\n\n## Install\n\nA sentence")  # bare headings go with what follows
     assert chunks[0].headings == ("Notes", "Install")
 
 
@@ -121,10 +121,7 @@ def test_a_long_header_is_shortened_at_both_ends() -> None:
 
 
 def test_tiny_siblings_join_and_big_ones_do_not() -> None:
-    text = (
-        "# Top\n\n## One\n\nTiny text.\n\n## Two\n\nTiny too.\n\n## Three\n\n"
-        + "Many words stand here. " * 60
-    )
+    text = "# Top\n\n## One\n\nTiny text.\n\n## Two\n\nTiny too.\n\n## Three\n\n" + "Many words stand here. " * 60
     chunks = split(markdown(text), count)
     assert "Tiny text." in chunks[0].text and "Tiny too." in chunks[0].text
     assert chunks[0].headings == ("Top",)
@@ -152,9 +149,7 @@ def test_fences_and_tables_stay_whole_where_they_fit() -> None:
     fence = "```python\n" + "\n\n".join(f"x{n} = {n}" for n in range(10)) + "\n```"
     table = "\n".join(f"| row {n} | value {n} |" for n in range(8))
     words = "Plain words go on and on. " * 10
-    chunks = split(
-        document(f"{words}\n\n{fence}\n\n{words}\n\n{table}\n\n{words}", kind="markdown"), count, 100
-    )
+    chunks = split(document(f"{words}\n\n{fence}\n\n{words}\n\n{table}\n\n{words}", kind="markdown"), count, 100)
     assert sum(fence in chunk.text for chunk in chunks) == 1
     assert sum(table in chunk.text for chunk in chunks) == 1
 
@@ -231,21 +226,30 @@ def test_sentences_leave_only_white_space_out(text: str) -> None:
     st.booleans(),
     st.data(),
 )
-def test_chunks_fit_cover_and_are_slices(
-    text: str, kind: str, limit: int, specials: bool, data: st.DataObject
-) -> None:
+def test_chunks_fit_cover_and_are_slices(text: str, kind: str, limit: int, specials: bool, data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=4)))
     edges = [0, *cuts, len(text)]
     paths = st.sampled_from([(), ("Head",), ("Head", "Sub head"), ("Other " * 20,)])
     sections = [
-        Section(a, b, data.draw(paths), data.draw(st.sampled_from([None, 1])))
-        for a, b in itertools.pairwise(edges)
+        Section(a, b, data.draw(paths), data.draw(st.sampled_from([None, 1]))) for a, b in itertools.pairwise(edges)
     ]
     counter = count_with_specials if specials else count
     chunks = split(document(text, sections, kind=kind), counter, limit)
     check_cover(text, chunks)
     assert [chunk.ordinal for chunk in chunks] == list(range(len(chunks)))
     assert all(
-        n <= limit or len(c.text) == 1
-        for n, c in zip(counter([c.embed_text for c in chunks]), chunks, strict=True)
+        n <= limit or len(c.text) == 1 for n, c in zip(counter([c.embed_text for c in chunks]), chunks, strict=True)
     )
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["!", ".", "…", "a.", "!a", "。", " ", "\n", "\n ", "```\n", "#", "| a\n", "e.g. ", "A. ", "(", "”", "x\ny"],
+)
+def test_repetition_without_end_takes_linear_time(piece: str) -> None:
+    """A quadratic rule would need minutes for these 300,000 characters."""
+    text = piece * (300_000 // len(piece)) + "x"
+    began = time.perf_counter()
+    sentences(text)
+    split(document(text, kind="markdown"), count)
+    assert time.perf_counter() - began < 30
