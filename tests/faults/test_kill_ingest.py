@@ -77,7 +77,7 @@ def check_committed(home: Path, corpus: Corpus, encoder: Encoder) -> int:
     """The store is at some commit: whole documents, and both indexes agree with them. Returns their number."""
     with Store.open(home, encoder=encoder.stamp) as store:
         records = store.documents()
-        known = set()
+        known: set[int] = set()
         for record in records:
             text = store.text(record.id)
             assert text in corpus.texts[Path(record.path).name]

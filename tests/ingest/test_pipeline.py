@@ -258,9 +258,12 @@ def test_cancel_keeps_what_was_committed(
     monkeypatch.setattr("ingest.batch.FILES_PER_COMMIT", 1)
     monkeypatch.setattr("ingest.batch.COMMIT_SHARE", 0)
     cancel = threading.Event()
-    report = ingest(
-        [docs], home, encoder=encoder, cancel=cancel, on_event=lambda event: event.kind == "commit" and cancel.set()
-    )
+
+    def stop_after_first(event: Event) -> None:
+        if event.kind == "commit":
+            cancel.set()
+
+    report = ingest([docs], home, encoder=encoder, cancel=cancel, on_event=stop_after_first)
     assert report.cancelled and report.commits == 1 and report.exit_code == 1 and report.added == 1
     assert len(paths_in(home)) == 1
     cancel.set()
