@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 
@@ -25,9 +26,11 @@ def main(arguments: list[str] | None = None) -> int:
     from app.i18n import console_language, say
     from app.launch import USER, LaunchError, check, serve
     from app.ui import build_ui
+    from app.workspace import Workspace
     from rag.settings import load
     from rag.types import RagError
 
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
     language = console_language()
     password = os.environ.get("OPENBOOK_PASSWORD", "")
     try:
@@ -41,9 +44,14 @@ def main(arguments: list[str] | None = None) -> int:
         print(say(language, "launch.serving", url=url), flush=True)
         if password:
             print(say(language, "launch.password", user=USER), flush=True)
-        if not (settings.store / "store.sqlite3").is_file():
+        if not workspace.exists():
             print(say(language, "launch.no_store", store=settings.store), file=sys.stderr, flush=True)
+        trouble = workspace.trouble()
+        if trouble is not None:
+            said = say(language, "launch.store_bad", store=settings.store, reason=trouble)
+            print(said, file=sys.stderr, flush=True)
 
+    workspace = Workspace(settings.store, settings.model)
     page = build_ui(store=settings.store, model=settings.model, warm=True)
     try:
         serve(page, chosen.host, chosen.port, ready=ready)

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from ingest.types import IngestError
+from rag.types import RagError
+
 if TYPE_CHECKING:
     from ingest.report import Event, IngestReport
     from ingest.store import DocumentRecord
@@ -67,6 +70,8 @@ class Workspace:
                 self.chain()
             except NoDocuments:
                 pass
+            except (RagError, IngestError) as error:
+                log.warning("%s", error)  # the page tells it again with the first question
             except Exception:
                 log.exception("the chain could not be made")
 
@@ -74,6 +79,14 @@ class Workspace:
 
     def exists(self) -> bool:
         return (self.store / "store.sqlite3").is_file()
+
+    def trouble(self) -> str | None:
+        """Why the store cannot be used, if so; a missing one is no trouble."""
+        try:
+            self.documents()
+        except IngestError as error:
+            return str(error)
+        return None
 
     def documents(self) -> list[DocumentRecord]:
         """The indexed documents by path; none while there is no store. StoreError when it cannot be used."""
@@ -85,7 +98,9 @@ class Workspace:
             return sorted(store.documents(), key=lambda record: record.path.casefold())
 
     def headings(self, limit: int = 60) -> list[Heading]:
-        """Innermost headings of up to ``limit`` documents, at most two of each, in the order of the paths."""
+        """Innermost headings of up to ``limit`` documents, at most two of each; a document that has none but its
+        title gives that, last.
+        """
         records = self.documents()
         if not records:
             return []
@@ -94,6 +109,7 @@ class Workspace:
 
         chosen = {record.id: record for record in records[:limit]}
         found: dict[int, list[str]] = {}
+        titles: dict[int, str] = {}
         with Store.open(self.store) as store:
             for chunk in store.chunks(sorted(store.chunk_ids())[: limit * 20]):
                 record = chosen.get(chunk.doc_id)
@@ -101,9 +117,12 @@ class Workspace:
                 if record is None or not chunk.headings or len(mine) == 2:
                     continue
                 heading = " ".join(chunk.headings[-1].split())
-                if heading not in mine and heading != record.title:
+                if heading == record.title:
+                    titles[chunk.doc_id] = heading
+                elif heading not in mine:
                     mine.append(heading)
         rounds = [[texts[turn] for texts in found.values() if len(texts) > turn] for turn in range(2)]
+        rounds.append([title for doc_id, title in titles.items() if not found[doc_id]])
         return [Heading(text, language(text)) for texts in rounds for text in texts]
 
     def ingest(self, paths: list[Path], on_event: Callable[[Event], None]) -> IngestReport:
