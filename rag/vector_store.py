@@ -247,7 +247,7 @@ class OpenbookVectorStore(VectorStore):
         temporary = None
         if store is None:
             if directory is None:
-                temporary = tempfile.TemporaryDirectory(prefix="openbook-")
+                temporary = tempfile.TemporaryDirectory(prefix="openbook-store-")
                 directory = temporary.name
             store = Store.open(directory, write=True, create=True, encoder=stamp_of(embedding))
         made = cls(store, embedding)

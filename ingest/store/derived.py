@@ -157,7 +157,7 @@ class Derived:
         return lexical.build_in_memory(wanted, self.catalog.lexical_texts)
 
     def _temporary(self, base: LexicalIndex | None, wanted: np.ndarray) -> LexicalIndex:
-        folder = Path(tempfile.mkdtemp(prefix="openbook-"))
+        folder = Path(tempfile.mkdtemp(prefix="openbook-index-"))
         try:
             state = lexical.advance(base, folder, wanted, self.catalog.lexical_texts)
         except BaseException:
