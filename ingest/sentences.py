@@ -7,7 +7,9 @@ import unicodedata
 
 _CLOSERS = "\"'”’」』）)】》〉\\]"
 _END = re.compile(
-    rf"(?P<cjk>[。！？；｡]+|…{{1,}}(?=[^\s.。！？…]*[\u3400-\u9fff])|(?<![!?])[!?]+(?=[{_CLOSERS}]*[\u3400-\u9fff“「『]))[!?！？。…]*[{_CLOSERS}]*"
+    # Look-behinds let a run of marks be tried once only: without them endless runs take quadratic time.
+    rf"(?P<cjk>[。！？；｡]+|(?<!…)…++(?=[^\s.。！？…]*[\u3400-\u9fff])"
+    rf"|(?<![!?])[!?]+(?=[{_CLOSERS}]*[\u3400-\u9fff“「『]))[!?！？。…]*[{_CLOSERS}]*"
     rf"|(?<![.!?…])(?P<latin>[.!?…]+)(?:[{_CLOSERS}*_]|\[\d+\])*(?=\s|$)"
     r"|(?P<blank>\n[^\S\n]*\n)"
     r"|(?P<line>\n)"
