@@ -41,6 +41,7 @@ def _header() -> str:
         f'<small>{both("app.tagline")}</small></div><div class="ob-tools">'
         f'<span class="ob-badge">{both("header.offline")}</span>'
         f'<div class="ob-switch" role="group" {attribute("aria-label", "header.language")}>'
+        f'<i id="ob-probe" hidden {attribute("title", "header.new")}></i>'
         f"{buttons}</div></div>"
     )
 
@@ -71,7 +72,7 @@ def build_ui(
         title=say("en", "app.title"), analytics_enabled=False, fill_width=True, delete_cache=(3600, 3600)
     ) as page:
         turns = gr.State([], time_to_live=86_400)
-        language = gr.Textbox("en", visible="hidden", elem_id="ob-language")
+        language = gr.Textbox("", visible="hidden", elem_id="ob-language")
         gr.HTML(_header(), elem_id="ob-header", apply_default_css=False)
         with gr.Row(elem_id="ob-shell"):
             with gr.Column(elem_id="ob-left", min_width=0):
@@ -163,9 +164,9 @@ def build_ui(
                 *settings_panel.relabel(code),
             ]
 
-        def arrive(tag: str) -> list[Any]:
+        def arrive() -> list[Any]:
             """A page that opens shows the store as it is now, not as it was when the server started."""
-            return [*relabel(tag), documents.listing(workspace), hero(workspace)]
+            return [documents.listing(workspace), hero(workspace)]
 
         asked = [question, done, live, passages, send, stop, turns]
         streamed = [live, passages, send, stop, turns]
@@ -193,13 +194,7 @@ def build_ui(
         )
         listing.remove(forget, [turns], [progress, listing, done], concurrency_id="ingest", **_PRIVATE)
         language.change(relabel, [language], labelled, **_AT_ONCE)
-        page.load(
-            arrive,
-            [language],
-            [*labelled, listing, done],
-            js="() => [window.openbook.language()]",
-            **_AT_ONCE,
-        )
+        page.load(arrive, None, [listing, done], **_AT_ONCE)
         page.unload(halt)
 
     page.queue(api_open=False, max_size=64, default_concurrency_limit=4)

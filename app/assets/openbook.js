@@ -39,9 +39,22 @@
   const choose = (code) => {
     try { localStorage.setItem(KEY, code); } catch (error) { /* as above */ }
     show(code);
-    fill("#ob-language textarea, #ob-language input", code);
+    relabel();
   };
-  window.openbook = { language };
+  // Gradio's own labels come from the server, one language at a time. Whenever they are in the wrong one (the
+  // first paint follows the browser, replies may cross) they are asked for again; at most one request a second.
+  let asked = 0;
+  let times = 0;
+  const relabel = () => {
+    const probe = $("#ob-probe");
+    const button = $("#ob-new");
+    if (!probe || !button || button.innerText.trim() === probe.dataset[root.dataset.ui]) return;
+    const wait = asked + 1000 - Date.now();
+    if (wait > 0) { setTimeout(relabel, wait + 20); return; }
+    asked = Date.now();
+    times += 1;
+    fill("#ob-language textarea, #ob-language input", root.dataset.ui + " ".repeat(times % 2));
+  };
   show(language());
 
   // ---- evidence
@@ -166,6 +179,7 @@
     for (const button of document.querySelectorAll("[data-language]")) {
       button.setAttribute("aria-pressed", String(button.dataset.language === root.dataset.ui));
     }
+    relabel();
     const count = document.querySelectorAll("#ob-log .ob-turn").length;
     if (count !== turns) {
       turns = count;

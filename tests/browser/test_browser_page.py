@@ -242,7 +242,9 @@ def test_a_setting_out_of_range_is_told(url: str, visit: Callable[..., Visit]) -
     ask(page, "bridge?")
     page.wait_for_selector(".ob-foot, .ob-failure")
     # The slider may clamp what was typed; what reaches the model is never out of range.
-    assert page.locator(".ob-failure").count() == 1 or float(page.input_value("#ob-temperature input[type=number]")) <= 2
+    assert (
+        page.locator(".ob-failure").count() == 1 or float(page.input_value("#ob-temperature input[type=number]")) <= 2
+    )
 
 
 def test_the_server_gives_away_no_files_and_answers_no_foreign_name(url: str) -> None:
