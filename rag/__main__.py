@@ -193,7 +193,8 @@ def _evaluate(args: argparse.Namespace) -> int:
     model = _settings(args).model
     results = {}
     for path in args.files:
-        results[path.name] = evaluate(path, model=model, limit=args.limit, calibration=load_calibration(args.calibration))
+        calibration = load_calibration(args.calibration)
+        results[path.name] = evaluate(path, model=model, limit=args.limit, calibration=calibration)
         if not args.json:
             print(report(path.name, results[path.name]), flush=True)
     if args.json:

@@ -31,7 +31,7 @@ class Linear:
     bias: float = 0.0
     means: Mapping[str, float] = field(default_factory=dict)
 
-    def score(self, names: Sequence[str], rows: Sequence[Sequence[float]]) -> np.ndarray:
+    def score(self, names: Sequence[str], rows: Sequence[Sequence[float]] | np.ndarray) -> np.ndarray:
         """Scores (n,) of rows (n, len(names))."""
         weights = np.array([self.weights.get(name, 0.0) for name in names])
         matrix = np.asarray(rows, dtype=np.float64).reshape(-1, len(names))

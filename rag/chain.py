@@ -100,12 +100,9 @@ class AnswerChain(Runnable[str | ChainInput, Answer]):
 
         def drain(value: str | ChainInput, run_manager: CallbackManagerForChainRun, config: RunnableConfig) -> Answer:
             child = patch_config(config, callbacks=run_manager.get_child())
-            for event in self._events(value, child):
-                if "answer" in event:
-                    return event["answer"]
-            raise Cancelled("The answer was cancelled.")
+            return self.answer(self.prepare(value), child)
 
-        return cast(Answer, self._call_with_config(drain, input, config, **kwargs))
+        return self._call_with_config(drain, input, config, **kwargs)
 
     async def ainvoke(
         self, input: str | ChainInput, config: RunnableConfig | None = None, **kwargs: Any
@@ -117,7 +114,7 @@ class AnswerChain(Runnable[str | ChainInput, Answer]):
         self, input: str | ChainInput, config: RunnableConfig | None = None, **kwargs: Any
     ) -> Iterator[AnswerEvent]:
         """Events as they come; after a cancel the last one is ``{"stage": "cancelled"}``."""
-        yield from self._events(input, ensure_config(config))
+        yield from self._events(self.prepare(input), ensure_config(config))
 
     async def astream(  # type: ignore[override]
         self, input: str | ChainInput, config: RunnableConfig | None = None, **kwargs: Any
@@ -134,8 +131,14 @@ class AnswerChain(Runnable[str | ChainInput, Answer]):
         finally:
             await asyncio.to_thread(cast(Any, events).close)
 
-    def _events(self, value: str | ChainInput, config: RunnableConfig) -> Iterator[AnswerEvent]:
-        state = self._state(value)
+    def answer(self, state: State, config: RunnableConfig | None = None) -> Answer:
+        """The answer of a state from `prepare`; evaluation adds a vector or documents to leave out."""
+        for event in self._events(state, ensure_config(config)):
+            if "answer" in event:
+                return event["answer"]
+        raise Cancelled("The answer was cancelled.")
+
+    def _events(self, state: State, config: RunnableConfig) -> Iterator[AnswerEvent]:
         try:
             yield {"stage": "rewriting"}
             state = self._timed("rewriting", self.rewriting, state, config)
@@ -172,7 +175,8 @@ class AnswerChain(Runnable[str | ChainInput, Answer]):
         state["timings"][name] = time.perf_counter() - began
         return state
 
-    def _state(self, value: str | ChainInput) -> State:
+    def prepare(self, value: str | ChainInput) -> State:
+        """The checked state of one question; RagError names what is wrong with the input."""
         asked: dict[str, Any] = {"question": value} if isinstance(value, str) else dict(value)
         unknown = set(asked) - {"question", "history", "cancel", *self.defaults}
         if unknown:

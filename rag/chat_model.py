@@ -46,16 +46,16 @@ class ChatOpenbook(BaseChatModel):
 
     model_config = ConfigDict(populate_by_name=True, arbitrary_types_allowed=True)
 
-    model_name: str = Field("bundled", alias="model")
-    temperature: float = Field(0.0, ge=0.0, le=2.0)
-    top_p: float = Field(1.0, gt=0.0, le=1.0)
-    max_tokens: int = Field(128, ge=1)
+    model_name: str = Field(default="bundled", alias="model")
+    temperature: float = Field(default=0.0, ge=0.0, le=2.0)
+    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
+    max_tokens: int = Field(default=128, ge=1)
     stop: list[str] | None = None
     seed: int | None = 0
     streaming: bool = False
     timeout: float | None = None
     max_retries: int | None = None
-    engine: Engine | None = Field(None, exclude=True, repr=False)
+    engine: Engine | None = Field(default=None, exclude=True, repr=False)
     _loaded: Engine | None = PrivateAttr(None)
 
     @property
@@ -157,7 +157,7 @@ def prompt(engine: Engine, messages: Sequence[BaseMessage], room: int) -> list[i
     if not talk:
         raise RagError("There is no message to answer.")
     last = talk[-1].text
-    mark = max(QUESTION_MARKS, key=lambda m: last.rfind(m))
+    mark = max(QUESTION_MARKS, key=last.rfind)
     at = last.rfind(mark)
     question = last[at + len(mark) :] if at >= 0 else last
     before = [m.text for m in talk[:-1]] + ([last[:at]] if at > 0 else [])

@@ -11,13 +11,15 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 from ingest.fold import fold, language, terms
 
 _ASKING = {
     "en": "what who whom whose when where which why how did do does is are was were be been has have had can "
     "could will would should many much the a an of in to for on at by with from and or that this it its as",
-    "zh": "什么 谁 哪 哪里 哪些 哪个 哪位 怎么 怎样 如何 为什么 为何 多少 几 何 时候 吗 呢 的 了 是 有 在 和 与 为 中 被",
+    "zh": "什么 谁 哪 哪里 哪些 哪个 哪位 怎么 怎样 如何 为什么 为何 多少 几 何 时候 吗 呢 "
+    "的 了 是 有 在 和 与 为 中 被",
 }
 
 FEATURES = (
@@ -54,9 +56,27 @@ _DATE = re.compile(
 )
 _NAME = re.compile(r"(?<=[a-z,;] )[A-Z][\w'-]+|^[A-Z][\w'-]+(?= [A-Z])")
 _ASKS = (
-    ("date", re.compile(r"\bwhen\b|\b(?:what|which) (?:year|date|day|month|century|decade)|何时|时候|哪一?年|几月|哪天|日期|年份")),
-    ("number", re.compile(r"\bhow (?:many|much|long|old|far|tall|big|large|high|often)\b|\bwhat (?:percent|number|age)|多少|几|多大|多长|多高|第几")),
-    ("name", re.compile(r"\bwho(?:m|se)?\b|\bwhere\b|\b(?:what|which) (?:country|city|state|person|company|team|river|king|name)")),
+    (
+        "date",
+        re.compile(
+            r"\bwhen\b|\b(?:what|which) (?:year|date|day|month|century|decade)"
+            r"|何时|时候|哪一?年|几月|哪天|日期|年份"
+        ),
+    ),
+    (
+        "number",
+        re.compile(
+            r"\bhow (?:many|much|long|old|far|tall|big|large|high|often)\b|\bwhat (?:percent|number|age)"
+            r"|多少|几|多大|多长|多高|第几"
+        ),
+    ),
+    (
+        "name",
+        re.compile(
+            r"\bwho(?:m|se)?\b|\bwhere\b"
+            r"|\b(?:what|which) (?:country|city|state|person|company|team|river|king|name)"
+        ),
+    ),
 )
 _FINDS = {"date": _DATE, "number": _NUMBER_WORD, "name": _NAME}
 
@@ -76,7 +96,7 @@ def term_set(text: str) -> frozenset[str]:
 @lru_cache(maxsize=50_000)
 def _pair_set(text: str) -> frozenset[tuple[str, str]]:
     found = [t for t in terms(text) if t not in asking_words("en")]
-    return frozenset(zip(found, found[1:], strict=False))
+    return frozenset(pairwise(found))
 
 
 def kind_asked(question: str) -> str | None:

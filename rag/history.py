@@ -21,9 +21,14 @@ _LEANS_EN = re.compile(
     re.IGNORECASE,
 )
 # "the country that", "is there", "that year" refer to nothing earlier.
-_NOT_LEANING_EN = re.compile(r"\w+ (?:that|those) (?:is|are|was|were|has|have|had|can|\w+ed)\b|\b(?:is|are|was|were) there\b", re.IGNORECASE)
+_NOT_LEANING_EN = re.compile(
+    r"\w+ (?:that|those) (?:is|are|was|were|has|have|had|can|\w+ed)\b|\b(?:is|are|was|were) there\b", re.IGNORECASE
+)
 _PERSON_EN = re.compile(r"\b(?:he|him|his|she|her|hers|they|them|their|theirs)\b", re.IGNORECASE)
-_LEANS_ZH = re.compile(r"它|他们|她们|他|她|这|那(?!么)|那么|其中|其(?=[他它余]?[\u4e00-\u9fff]{1,4}[是有在？?])|此|该|前者|后者|^(?:呢|那|还有|另外)|呢[？?]?$")
+_LEANS_ZH = re.compile(
+    r"它|他们|她们|他|她|这|那(?!么)|那么|其中|其(?=[他它余]?[\u4e00-\u9fff]{1,4}[是有在？?])"
+    r"|此|该|前者|后者|^(?:呢|那|还有|另外)|呢[？?]?$"
+)
 _WORD = re.compile(r"[A-Za-z0-9][\w'.-]*")
 _NAMES = re.compile(r"\b[A-Z][\w'-]+(?: (?:of |the |de |von |van )?[A-Z][\w'-]+)*")
 _MARKS = re.compile(r"\[\d+\]|[“”\"「」『』]")
@@ -59,8 +64,8 @@ def messages(history: Sequence[Any]) -> list[BaseMessage]:
 def leans(question: str) -> bool:
     """Whether a question seems to need what was said before it: a pronoun, "what about", or hardly a content word."""
     if language(question) == "zh":
-        content = _ASKING_ZH.sub("", question)
-        return bool(_LEANS_ZH.search(question)) or len(content) <= 2
+        named = _ASKING_ZH.sub("", question)
+        return bool(_LEANS_ZH.search(question)) or len(named) <= 2
     content = [t for t in terms(question) if t not in asking_words("en")]
     return len(content) <= 1 or bool(_LEANS_EN.search(_NOT_LEANING_EN.sub(" ", question)))
 

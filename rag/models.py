@@ -9,6 +9,7 @@ from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 
+from gpt.load import BUNDLED, WEIGHTS
 from gpt.reader import Reader
 from rag.chat_model import ChatOpenbook, load_engine
 from rag.reading import GPTReader, SpanReader
@@ -27,6 +28,7 @@ class Model:
     name: str
     chat: BaseChatModel | None
     reader: SpanReader | None = None
+    note: str = ""  # what the user should know about it with every answer
 
 
 def init_model(
@@ -40,6 +42,8 @@ def init_model(
         return Model(name, None)
     if name.startswith("openai:"):
         return Model(name, _server(name, temperature, top_p, seed))
+    if name == "bundled" and not (BUNDLED / WEIGHTS).is_file():
+        return Model(name, None, note="The bundled GPT's weights are missing: answers are the best sentences.")
     if name == "bundled" or _is_ours(Path(name).expanduser()):
         engine = load_engine(name if name == "bundled" else str(Path(name).expanduser()))
         chat = ChatOpenbook(
@@ -94,6 +98,8 @@ def failure(name: str, error: Exception) -> RagError:
     if name.startswith("openai:"):
         address = name.rpartition("@")[2]
         if "onnection" in type(error).__name__ + reason or "imeout" in type(error).__name__:
-            return RagError(f"No model server answers at {address} ({type(error).__name__}): start it, or give another --model.")
+            return RagError(
+                f"No model server answers at {address} ({type(error).__name__}): start it, or give another --model."
+            )
         return RagError(f"The model server at {address} refused: {reason}.")
     return RagError(f"The model {name} failed: {reason}.")

@@ -19,13 +19,14 @@ from typing import Protocol
 
 import numpy as np
 
-from ingest.split import sentences
+from ingest.fold import language
+from ingest.sentences import sentences
 from rag.calibration import Calibration, Profile, bundled, profile
 from rag.confidence import SURE, evidence
 from rag.features import FEATURES, Candidate, WeightedQuestion, describe, term_set
 from rag.types import Citation, Source
 from rag.verify import cite
-from rag.window import budget, fit, size
+from rag.window import budget, cost, fit
 
 # Shown only while a further sentence is at least this likely to hold the answer. Lower shows noise.
 LIKELY = 0.02
@@ -147,7 +148,7 @@ class Quoter:
             facts = with_reading(facts, scored.reading)
         confidence = model.sure(SURE, facts)
         order = _order(probabilities, temperature, top_p, seed)
-        chosen = _choose(scored, sources, probabilities, order, lang)
+        chosen = _choose(scored, sources, probabilities, order)
         return Draft(chosen, confidence, confidence < model.threshold, facts, probabilities.tolist())
 
 
@@ -216,31 +217,31 @@ def _order(probabilities: np.ndarray, temperature: float, top_p: float, seed: in
 
 
 def _choose(
-    scored: Scored, sources: Sequence[Source], probabilities: np.ndarray, order: list[int], lang: str
+    scored: Scored, sources: Sequence[Source], probabilities: np.ndarray, order: list[int]
 ) -> list[Citation]:
-    room = budget(lang)
+    room = 1.0  # a share, as a Chinese question may be answered by English passages
     chosen: list[tuple[int, int, int, float]] = []  # passage, start, end, probability
     exact = _exact(scored, order[0])
     if exact is not None:
-        room -= size(sources[exact.passage].text[exact.start : exact.end], lang)
+        text = sources[exact.passage].text[exact.start : exact.end]
+        room -= cost(text, language(text))
     sure = 0.0
     for i in order:
         c, p = scored.candidates[i], float(probabilities[i])
         if chosen and (p < LIKELY or sure >= ENOUGH):
             break
+        lang = language(c.text)
+        if chosen and cost(c.text, lang) > room and room < 0.25:
+            continue  # what is left would hold only a scrap of it
         text = sources[c.passage].text
         keep = (exact.start, exact.end) if exact is not None and not chosen else None
-        if chosen and size(c.text, lang) > room:
-            if room < budget(lang) // 4:
-                continue
-        run = fit(text, c.start, c.end, room, lang, lambda t: scored.question.covered(term_set(t)), keep)
+        left = int(room * budget(lang) + 1e-9)
+        run = fit(text, c.start, c.end, left, lang, lambda t: scored.question.covered(term_set(t)), keep)
         if run is None or run[0] >= run[1]:
             continue
-        room -= size(text[run[0] : run[1]], lang)
+        room -= cost(text[run[0] : run[1]], lang)
         sure += p
         chosen.append((c.passage, run[0], run[1], p))
-        if room <= 0:
-            break
     found = [cite(sources[n], a, b, p) for n, a, b, p in _join(chosen, sources)]
     if exact is not None and not any(
         c.chunk_id == sources[exact.passage].chunk_id and c.end - c.start == exact.end - exact.start for c in found[:1]

@@ -42,7 +42,8 @@ class State(TypedDict, total=False):
     language: str
     sources: list[Source]
     pool: list[str]
-    vector: np.ndarray | None
+    vector: np.ndarray | None  # of the question; evaluation encodes all questions at once
+    without: frozenset[int]  # document ids to leave out
     scored: Scored
     draft: Draft
     prompt: str
@@ -86,12 +87,14 @@ class Stages:
     def retrieve(self, state: State, config: RunnableConfig) -> State:
         """The passages, and for our own retriever the wider candidates that weigh the question's terms."""
         question = state["rewritten"]
-        state["vector"] = None
+        state.setdefault("vector", None)
         if isinstance(self.retriever, OpenbookRetriever):
             searcher = self.retriever.searcher
-            if searcher.trusts(language(question)):
+            if state["vector"] is None and searcher.trusts(language(question)):
                 state["vector"] = searcher.encode([question])[0]
-            found = searcher.search(question, state["k"], vector=state["vector"])
+            found = searcher.search(
+                question, state["k"], vector=state["vector"], without=state.get("without", frozenset())
+            )
             state["sources"] = [to_source(hit) for hit in found.hits]
             state["pool"] = found.pool
         else:
@@ -158,7 +161,7 @@ class Stages:
     def verify(self, state: State) -> Answer:
         """Nothing leaves unverified: quotations are compared with the stored text, claims with their passages."""
         draft, written, sources = state["draft"], state["written"], state["sources"]
-        warnings = list(state["warnings"])
+        warnings = [*state["warnings"], *([self.model.note] if self.model.note else [])]
         citations: list[Citation] = []
         text = ""
         refused = draft.refused or (written is not None and written.none)
@@ -171,7 +174,7 @@ class Stages:
             else:
                 citations = parsers.locate(written.text, sources)
                 if not citations:
-                    warnings.append("The model quoted nothing that stands in the passages: the best sentences are shown.")
+                    warnings.append("The model quoted nothing that stands in the passages; the best sentences do.")
                     citations = draft.citations
             citations, dropped = verify_citations(citations, self._text_of(sources))
             warnings += dropped

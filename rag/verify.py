@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from ingest.fold import fold, language, terms
-from ingest.split import sentences
+from ingest.sentences import sentences
 from rag.features import asking_words
 from rag.types import Citation, Source
 
@@ -94,7 +95,9 @@ def verify_composed(answer: str, sources: Sequence[Source]) -> tuple[str, list[C
     quoted words, or the sentences that support the claim); and a warning per unsupported sentence.
     """
     by_number = {source.n: source for source in sources}
-    lines, citations, warnings = [], [], []
+    lines: list[str] = []
+    citations: list[Citation] = []
+    warnings: list[str] = []
     for claim in claims_of(answer):
         named = [by_number[n] for n in claim.marks if n in by_number]
         found = [c for source in named or sources if (c := support(claim.text, source)) is not None]
@@ -127,7 +130,7 @@ def support(claim: str, source: Source) -> Citation | None:
     if not wanted:
         return None
     spans = sentences(source.text)
-    windows = spans + [(a, d) for (a, _), (_, d) in zip(spans, spans[1:], strict=False)]
+    windows = spans + [(a, d) for (a, _), (_, d) in pairwise(spans)]
     best: tuple[float, int, int] | None = None
     for start, end in windows:
         text = source.text[start:end]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import pairwise
 
 WORDS = 60  # English words that the quotations of one answer may hold together
 CHARACTERS = 120  # … or Chinese characters, white space aside
@@ -22,8 +23,19 @@ def budget(language: str) -> int:
     return CHARACTERS if language == "zh" else WORDS
 
 
+def cost(text: str, language: str) -> float:
+    """The share (0..) of an answer's budget that a quotation in ``language`` uses."""
+    return size(text, language) / budget(language)
+
+
 def fit(
-    text: str, start: int, end: int, room: int, language: str, worth: Callable[[str], float], keep: tuple[int, int] | None
+    text: str,
+    start: int,
+    end: int,
+    room: int,
+    language: str,
+    worth: Callable[[str], float],
+    keep: tuple[int, int] | None,
 ) -> tuple[int, int] | None:
     """The run within ``text[start:end]`` of at most ``room`` size that is worth most; None when none fits.
 
@@ -51,7 +63,7 @@ def fit(
 
 def _clauses(text: str, start: int, end: int) -> list[tuple[int, int]]:
     edges = [start, *(m.end() for m in _CLAUSE.finditer(text, start, end) if m.end() < end), end]
-    return [trim(text, a, b) for a, b in zip(edges, edges[1:], strict=False) if text[a:b].strip()]
+    return [trim(text, a, b) for a, b in pairwise(edges) if text[a:b].strip()]
 
 
 def _cut(text: str, start: int, end: int, room: int, language: str) -> tuple[int, int] | None:

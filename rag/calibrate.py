@@ -1,0 +1,254 @@
+"""``python -m rag calibrate``: fit the sentence scores and the confidence on training questions.
+
+Sentence scores: a linear model whose softmax over the sentences of the retrieved passages is to put its
+weight on those that hold the gold answer. Confidence: logistic regression between questions whose answer
+was retrieved from (label 1) and unanswerable ones or ones whose paragraph was taken away (label 0).
+Thresholds are set on development questions, never fitted on, so that a fixed small share of answerable
+questions is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ingest.fold import language
+from rag import metrics
+from rag.calibration import Linear
+from rag.chain import AnswerChain, build_chain
+from rag.confidence import SURE, evidence
+from rag.evaluate import gold_place
+from rag.features import FEATURES
+from rag.questions import build_store, read
+from rag.quote import Reading, Scored, with_reading
+from rag.retriever import OpenbookRetriever
+from rag.types import RagError, Source
+
+FALSE_REFUSALS = 0.05  # of answerable questions: the price of refusing, fixed; what it buys is reported
+RIDGE = 1e-3
+
+
+@dataclass(slots=True)
+class Example:
+    """One question as asked: its sentences, which of them hold a gold answer, and whether one is there."""
+
+    scored: Scored
+    sources: list[Source]
+    gold: list[bool]
+    answerable: bool
+
+
+def calibrate(
+    train: Sequence[Path],
+    dev: Sequence[Path],
+    *,
+    model: str = "none",
+    limit: int | None = 3000,
+    out: Path | None = None,
+    folder: Path | None = None,
+) -> dict[str, Any]:
+    """Fit on ``train``, set thresholds on ``dev``, write ``out``, and return what was measured on ``dev``.
+
+    Profiles and languages without questions here keep their numbers. ``folder`` keeps the stores.
+    """
+    out = out or Path(__file__).with_name("calibration.json")
+    content: dict[str, Any] = {"languages": {}}
+    if out.is_file():
+        content = json.loads(out.read_text(encoding="utf-8"))
+    fitted, measured = collect(train, model, limit, folder), collect(dev, model, limit, folder)
+    summary: dict[str, Any] = {}
+    profiles = ["plain"] if model == "none" else ["plain", "reader"]
+    for lang, examples in fitted.items():
+        held = measured.get(lang)
+        if not held:
+            raise RagError(f"No development file holds {lang} questions: give one with --dev.")
+        for name in profiles:
+            profile, figures = fit(examples, held, with_reader=name == "reader")
+            content["languages"].setdefault(lang, {})[name] = profile
+            summary[f"{lang} {name}"] = figures
+    content["features"] = {"sentence": list(FEATURES), "confidence": list(SURE)}
+    out.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return summary
+
+
+def collect(
+    files: Sequence[Path], model: str, limit: int | None, folder: Path | None
+) -> dict[str, list[Example]]:
+    """Examples per language of the questions."""
+    found: dict[str, list[Example]] = {}
+    for path in files:
+        questions = read(path).spread(limit)
+        with tempfile.TemporaryDirectory(prefix="openbook-calibrate-") as scratch:
+            place = Path(scratch) if folder is None else folder / path.stem
+            documents = build_store(questions, place)
+            chain = build_chain(place / "store", model)
+            try:
+                _examples(questions, documents, chain, found)
+            finally:
+                chain.close()
+    return found
+
+
+def _examples(questions: Any, documents: list[int], chain: AnswerChain, found: dict[str, list[Example]]) -> None:
+    assert isinstance(chain.retriever, OpenbookRetriever)
+    searcher = chain.retriever.searcher
+    vectors = searcher.encode([q.text for q in questions.questions])
+    began = time.monotonic()
+    for i, question in enumerate(questions.questions):
+        if i and i % 200 == 0:
+            rate = i / (time.monotonic() - began)
+            print(f"{questions.name}: {i}/{len(questions.questions)}, {rate:.1f}/s", file=sys.stderr, flush=True)
+        lang = language(question.text)
+        places = gold_place(question, documents)
+        # Every second answerable question is asked once more without its paragraph: what nobody can answer.
+        for removed in (False, True) if question.answerable and i % 2 == 0 else (False,):
+            state = chain.prepare(question.text)
+            state["vector"] = vectors[i] if searcher.trusts(lang) else None
+            if removed:
+                state["without"] = frozenset({documents[question.paragraph]})
+            state["rewritten"] = question.text
+            state["language"] = lang
+            state = chain.stages.read(chain.searching.invoke(state))
+            scored, sources = state["scored"], state["sources"]
+            gold = [
+                any(
+                    sources[c.passage].doc_id == doc
+                    and sources[c.passage].start + c.start <= a
+                    and b <= sources[c.passage].start + c.end
+                    for doc, a, b in places
+                )
+                for c in scored.candidates
+            ]
+            found.setdefault(lang, []).append(
+                Example(scored, sources, gold, question.answerable and not removed)
+            )
+
+
+def fit(
+    examples: list[Example], held: list[Example], *, with_reader: bool
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """One profile and its figures on the held-out examples."""
+    hidden = () if with_reader else ("reader", "reader_log")
+    sentence = fit_sentences(examples, hidden)
+    facts = np.array([facts_of(e, sentence, with_reader) for e in examples])
+    labels = np.array([e.answerable for e in examples], dtype=np.float64)
+    confidence = fit_logistic(facts, labels)
+    held_facts = np.array([facts_of(e, sentence, with_reader) for e in held])
+    sure = 1 / (1 + np.exp(-confidence.score(SURE, held_facts)))
+    answerable = np.array([e.answerable for e in held])
+    threshold = float(np.quantile(sure[answerable], FALSE_REFUSALS))
+    best = [_best_holds(e, sentence) for e in held]
+    profile = {
+        "sentence": _rounded(sentence.weights),
+        "confidence": {
+            "weights": _rounded(confidence.weights),
+            "bias": round(confidence.bias, 4),
+            "means": _rounded(confidence.means),
+        },
+        "threshold": round(threshold, 4),
+        # Risk: the best sentence does not hold the answer, or there is none.
+        "curve": metrics.risk_coverage(sure.tolist(), best),
+    }
+    figures = {
+        "train": len(examples),
+        "dev": len(held),
+        "auroc": metrics.auroc(sure[answerable].tolist(), sure[~answerable].tolist()),
+        "refused_answerable": float((sure[answerable] < threshold).mean()),
+        "refused_others": float((sure[~answerable] < threshold).mean()) if (~answerable).any() else None,
+        "best_sentence_holds_answer": float(np.mean([b for b, a in zip(best, answerable, strict=True) if a])),
+        "threshold": round(threshold, 4),
+    }
+    return profile, figures
+
+
+def facts_of(example: Example, sentence: Linear, with_reader: bool) -> list[float]:
+    """The confidence features of an example under a sentence model."""
+    if not example.scored.candidates:
+        return [0.0] * len(SURE)
+    scores = sentence.score(FEATURES, example.scored.rows)
+    facts = evidence(example.scored.rows, scores, example.sources, example.scored.question)
+    reading: Reading | None = example.scored.reading
+    return with_reading(facts, reading) if with_reader and reading is not None else facts
+
+
+def fit_sentences(examples: Sequence[Example], hidden: Sequence[str] = ()) -> Linear:
+    """Weights that put the softmax over an example's sentences on those that hold the gold answer."""
+    useful = [e for e in examples if any(e.gold) and not all(e.gold)]
+    matrix = torch.tensor([row for e in useful for row in e.scored.rows], dtype=torch.float64)
+    shown = torch.tensor([name not in hidden for name in FEATURES])
+    spread = matrix.std(0)
+    matrix = (matrix - matrix.mean(0)) / spread.clamp(min=1e-6) * (shown & (spread > 1e-6))
+    gold = torch.tensor([float(g) for e in useful for g in e.gold], dtype=torch.float64)
+    group = torch.tensor([n for n, e in enumerate(useful) for _ in e.gold])
+    weights = torch.zeros(matrix.shape[1], dtype=torch.float64, requires_grad=True)
+
+    def loss() -> torch.Tensor:
+        scores = matrix @ weights
+        mass = (scores - scores.detach().max()).exp()
+        every = torch.zeros(len(useful), dtype=torch.float64).index_add(0, group, mass)
+        right = torch.zeros(len(useful), dtype=torch.float64).index_add(0, group, mass * gold)
+        return (every.log() - (right + 1e-30).log()).mean() + RIDGE * weights.square().sum()
+
+    _minimise(weights, loss)
+    final = weights.detach() / spread.clamp(min=1e-6) * (spread > 1e-6)
+    return Linear({n: float(w) for n, w in zip(FEATURES, final, strict=True) if w != 0})
+
+
+def fit_logistic(facts: np.ndarray, labels: np.ndarray) -> Linear:
+    """Ridge logistic regression, both labels weighing the same; means are kept for unknown features."""
+    means, spread = facts.mean(0), facts.std(0)
+    used = spread > 1e-6
+    matrix = torch.tensor((facts - means) / np.where(used, spread, 1.0) * used)
+    wanted = torch.tensor(labels)
+    share = float(labels.mean())
+    if not 0 < share < 1:
+        raise RagError("Confidence needs both answerable and unanswerable questions.")
+    weight = torch.where(wanted > 0.5, 0.5 / share, 0.5 / (1 - share))
+    weights = torch.zeros(matrix.shape[1] + 1, dtype=torch.float64, requires_grad=True)
+
+    def loss() -> torch.Tensor:
+        scores = matrix @ weights[:-1] + weights[-1]
+        each = torch.nn.functional.binary_cross_entropy_with_logits(scores, wanted, weight=weight)
+        return each + RIDGE * weights[:-1].square().sum()
+
+    _minimise(weights, loss)
+    final = weights.detach().numpy()
+    scaled = final[:-1] / np.where(used, spread, 1.0) * used
+    bias = float(final[-1] - scaled @ means)
+    return Linear(
+        {n: float(w) for n, w in zip(SURE, scaled, strict=True) if w != 0},
+        bias,
+        {n: float(m) for n, m in zip(SURE, means, strict=True)},
+    )
+
+
+def _minimise(weights: torch.Tensor, loss: Any) -> None:
+    optimiser = torch.optim.LBFGS([weights], max_iter=300, line_search_fn="strong_wolfe")
+
+    def closure() -> torch.Tensor:
+        optimiser.zero_grad()
+        value: torch.Tensor = loss()
+        value.backward()  # type: ignore[no-untyped-call]
+        return value
+
+    optimiser.step(closure)  # type: ignore[no-untyped-call]
+
+
+def _best_holds(example: Example, sentence: Linear) -> bool:
+    if not example.answerable or not example.gold:
+        return False
+    return example.gold[int(np.argmax(sentence.score(FEATURES, example.scored.rows)))]
+
+
+def _rounded(weights: Any) -> dict[str, float]:
+    return {name: round(float(value), 5) for name, value in weights.items() if math.isfinite(value)}
