@@ -16,9 +16,15 @@ _CLOSING = "”」』\"'’» \t"
 _STAGES = ("rewriting", "searching", "reading", "writing")
 
 
+def _kind(line: str) -> str:
+    """A heading of a Markdown source inside a quotation is set smaller; its characters stay."""
+    return ' class="ob-heading"' if re.match(r"#{1,6} ", line) else ""
+
+
 def paragraphs(text: str) -> str:
     """Escaped text, an HTML paragraph per line that is not blank."""
-    return "".join(f"<p>{escape(line.strip())}</p>" for line in text.splitlines() if line.strip())
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return "".join(f"<p{_kind(line)}>{escape(line)}</p>" for line in lines)
 
 
 def chip(turn: int, n: int, quote: int | None = None) -> str:
@@ -60,17 +66,18 @@ def _prose(text: str, turn: int, known: set[int]) -> str:
 def quotations(answer: Answer) -> list[tuple[int, int, int]]:
     """Where the citations stand in the answer: (start, end, index of citation), in order, no overlaps."""
     found: list[tuple[int, int, int]] = []
+    # The longest first: a short answer also stands inside the sentence that is quoted for it.
     for index, citation in sorted(enumerate(answer.citations), key=lambda item: -len(item[1].quote)):
-        at = answer.answer.find(citation.quote)
-        while at >= 0 and any(at < end and start < at + len(citation.quote) for start, end, _ in found):
-            at = answer.answer.find(citation.quote, at + 1)
-        if at >= 0:
-            found.append((at, at + len(citation.quote), index))
+        words = r"\s+".join(re.escape(word) for word in citation.quote.split())  # the answer folds line breaks
+        for match in re.finditer(words, answer.answer) if words else ():
+            if all(match.end() <= start or end <= match.start() for start, end, _ in found):
+                found.append((match.start(), match.end(), index))
+                break
     return sorted(found)
 
 
 def body(answer: Answer, turn: int) -> str:
-    """The answer text: quotations as block quotes with their place, the rest as paragraphs with chips."""
+    """The answer text: short answers on top, quotations as block quotes with their place, the rest as prose."""
     known = {source.n for source in answer.sources}
     out: list[str] = []
     at = 0
@@ -83,9 +90,11 @@ def body(answer: Answer, turn: int) -> str:
         tail = re.compile(rf"[{re.escape(_CLOSING)}]*(\s*\[{citation.n}\])?[.。]?").match(answer.answer, at)
         if tail is not None:
             at = tail.end()
-        kind = "ob-quote ob-exact" if citation.exact else "ob-quote"
+        if citation.exact:
+            out.append(f'<p class="ob-short">{escape(citation.quote)}{chip(turn, citation.n, index)}</p>')
+            continue
         out.append(
-            f'<blockquote class="{kind}"><div class="ob-said">{paragraphs(citation.quote)}</div>'
+            f'<blockquote class="ob-quote"><div class="ob-said">{paragraphs(citation.quote)}</div>'
             f"<footer>{chip(turn, citation.n, index)}<cite>{place(citation)}</cite></footer></blockquote>"
         )
     rest = answer.answer[at:].strip()
@@ -155,6 +164,7 @@ def _said(turn: Turn, index: int) -> str:
         return f"{''.join(notes)}{_refusal(answer)}{_foot(answer, turn, index)}"
     if answer.mode == "compose":
         notes.append(f'<p class="ob-soft">{both("answer.composed")}</p>')
+    notes += [f'<p class="ob-soft ob-warning">{escape(warning)}</p>' for warning in answer.warnings]
     text = f'<div class="ob-body">{body(answer, index)}</div>'
     return f"{''.join(notes)}{text}{_foot(answer, turn, index)}"
 

@@ -14,6 +14,7 @@ from app.answer import turn_html
 from app.i18n import both
 from app.turns import Turn, history
 from app.workspace import NoDocuments, Workspace
+from ingest.types import IngestError
 from rag.settings import Settings, load
 from rag.types import Answer, Cancelled, RagError
 
@@ -135,7 +136,7 @@ def run(workspace: Workspace, turns: list[Turn], chosen: Settings, cancel: threa
         _fail(turn, both("answer.no_documents"))
     except Cancelled:
         turn.status = "stopped"
-    except RagError as error:
+    except (RagError, IngestError) as error:  # both are sentences fit to print
         _fail(turn, escape(str(error)))
     except Exception as error:
         log.exception("a question failed")

@@ -90,7 +90,7 @@
   // ---- clicks, delegated: the page's parts come and go
   const copy = async (button) => {
     const said = button.closest(".ob-answer").querySelector(".ob-body, .ob-refusal");
-    const pieces = said.cloneNode(true);
+    const pieces = said.cloneNode(true); // quotations, chips as [n], places
     for (const hidden of pieces.querySelectorAll(".ob-chip")) hidden.textContent = `[${hidden.dataset.n}]`;
     for (const hidden of pieces.querySelectorAll(".t > span")) {
       if (!hidden.lang.startsWith(root.dataset.ui)) hidden.remove();

@@ -95,6 +95,25 @@ def test_a_sentence_that_is_quoted_twice_is_shown_twice() -> None:
     assert [index for _, _, index in quotations(answer)] == [0, 1]
 
 
+def test_a_quotation_whose_line_breaks_were_folded_is_found() -> None:
+    source = make_source(text="One line\n  and another. End.")
+    citation = make_citation(source, "One line\n  and another.")
+    answer = make_answer("“One line and another.” [1]", [source], [citation])
+    assert [index for _, _, index in quotations(answer)] == [0]
+
+
+def test_a_short_answer_stands_above_the_sentence_that_holds_it() -> None:
+    source = make_source(text="The dam was built in 1931. It is high.")
+    citations = [make_citation(source, "1931", exact=True), make_citation(source, "The dam was built in 1931.")]
+    answer = make_answer("1931 [1]\n“The dam was built in 1931.” [1]", [source], citations)
+    html = turn_html(Turn("q", "done", answer=answer), 0)
+    assert html.index('class="ob-short">1931<') < html.index("<blockquote")
+    assert html.count("<blockquote") == 1
+    marks = evidence.marked(source, list(enumerate(citations)), 0)
+    assert "<mark>The dam was built in </mark>" in marks
+    assert '<mark class="ob-exact">1931</mark>' in marks
+
+
 def test_only_marks_that_name_a_passage_become_chips() -> None:
     answer = make_answer("Dams help [1], they say [9].", [make_source()], [], mode="compose")
     page = Page(turn_html(Turn("q", "done", answer=answer), 0))

@@ -25,8 +25,9 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = {
     "bridge.md": "# The Halden bridge\n\n## Opening\n\nThe Halden bridge was opened on 4 May 1931 by the mayor.\n\n"
     "## Toll\n\nCrossing the Halden bridge costs two crowns for a cart and nothing on foot.\n",
-    "tea.md": "# 青石茶园\n\n## 采摘\n\n青石茶园的春茶在清明前五天开始采摘，每年只采十二天。\n\n"
-    "## 储藏\n\n茶叶装在陶罐里，存放在地窖的北侧。\n",
+    "tea.md": "# 青石茶园\n\n青石茶园在山谷的东面，一共有四十亩。春茶在清明前五天开始采摘，每年只采十二天。\n"
+    "茶叶装在陶罐里，存放在地窖的北侧。\n",
+    "wall.txt": "长城全长超过两万公里。明代名将戚继光主持修建了许多段长城。长城在1987年被列为世界遗产。\n",
 }
 
 
