@@ -124,11 +124,19 @@ class _Run:
         self.emit = emit
         self.cancel = cancel
         self.store: Store | None = None
+        self.records: list[DocumentRecord] = []
+        self.read_at: tuple[Store, int] | None = None
         self.report = IngestReport()
         self.started = time.perf_counter()
 
     def documents(self) -> list[DocumentRecord]:
-        return self.store.documents() if self.store is not None else []
+        """All documents of the store, read anew when it has changed."""
+        if self.store is None:
+            return []
+        at = (self.store, self.store.generation)
+        if self.read_at != at:
+            self.records, self.read_at = self.store.documents(), at
+        return self.records
 
     def refuse_nothing(self, discovery: Discovery, paths: Sequence[StrPath]) -> None:
         """IngestError when there are neither files nor documents to forget."""
