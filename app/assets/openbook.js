@@ -126,7 +126,8 @@
       for (const row of document.querySelectorAll(".ob-doc.ob-asking")) row.classList.remove("ob-asking");
       const row = node.closest(".ob-doc");
       row.classList.add("ob-asking");
-      row.querySelector("[data-keep]").focus();
+      row.querySelector("[data-keep]").focus({ preventScroll: true });
+      row.scrollIntoView({ block: "nearest" });
     } else if ((node = at("[data-keep]"))) node.closest(".ob-doc").classList.remove("ob-asking");
   });
   document.addEventListener("input", (event) => {
