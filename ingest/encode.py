@@ -42,9 +42,7 @@ def read_stamp(name: str) -> EncoderStamp:
     folder = files.check_folder(name)
     dimension = files.stated_dimension(folder) or int(_load_model(folder, None).get_embedding_dimension())
     limit = min(MAX_TOKENS, files.stated_limit(folder) or MAX_TOKENS)
-    return EncoderStamp(
-        str(folder), files.folder_digest(folder), dimension, limit, files.read_languages(folder)
-    )
+    return EncoderStamp(str(folder), files.folder_digest(folder), dimension, limit, files.read_languages(folder))
 
 
 class Encoder:
@@ -240,9 +238,7 @@ def _load_model(folder: Path, max_tokens: int | None) -> Any:
     bars.disable_progress_bar()
     try:
         options = {"use_safetensors": True}
-        model = SentenceTransformer(
-            str(folder), local_files_only=True, trust_remote_code=False, model_kwargs=options
-        )
+        model = SentenceTransformer(str(folder), local_files_only=True, trust_remote_code=False, model_kwargs=options)
     except Exception as error:  # whatever the libraries make of a bad folder, the user gets one sentence
         reason = " ".join(str(error).split())[:200]
         raise IngestError(f"The encoder {folder} cannot be loaded ({reason}); give another.") from error

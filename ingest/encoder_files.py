@@ -48,9 +48,7 @@ def check_folder(name: str) -> Path:
     """The absolute folder of a sentence-transformers model; IngestError when missing or unsafe to load."""
     folder = Path(name).expanduser().absolute()
     if not folder.is_dir():
-        raise IngestError(
-            f'There is no encoder "{name}": give "bundled" or a local sentence-transformers folder.'
-        )
+        raise IngestError(f'There is no encoder "{name}": give "bundled" or a local sentence-transformers folder.')
     if not (folder / "modules.json").is_file():
         raise IngestError(f"{folder} is not a sentence-transformers folder: it has no modules.json.")
     weights = [path for path in folder.rglob("*") if path.suffix in (*PICKLES, ".safetensors")]
@@ -62,9 +60,7 @@ def check_folder(name: str) -> Path:
                 "safe_serialization=True."
             )
     if not safe:
-        raise IngestError(
-            f"{folder} holds no .safetensors file; save the model with safe_serialization=True."
-        )
+        raise IngestError(f"{folder} holds no .safetensors file; save the model with safe_serialization=True.")
     _check_modules(folder)
     return folder
 
@@ -82,9 +78,7 @@ def _modules(folder: Path) -> list[dict[str, str]]:
         entries = json.loads((folder / "modules.json").read_text("utf-8"))
         modules = [{"type": str(entry["type"]), "path": str(entry["path"])} for entry in entries]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise IngestError(
-            f"{folder / 'modules.json'} cannot be read ({error}); save the model again."
-        ) from error
+        raise IngestError(f"{folder / 'modules.json'} cannot be read ({error}); save the model again.") from error
     if not modules:
         raise IngestError(f"{folder / 'modules.json'} names no module; save the model again.")
     return modules
