@@ -1,4 +1,9 @@
-"""What speaks for the documents holding the answer, as numbers for one calibrated score."""
+"""What speaks for the documents holding the answer, as numbers for one calibrated score.
+
+Neither raw BM25 nor the lead of the first passage over the others is among them: the one grows with the size
+of the store, the other is nothing in a store of one file; without both AUROC is the same (.992 on CMRC with
+the paragraph taken away).
+"""
 
 from __future__ import annotations
 
@@ -11,10 +16,7 @@ from rag.features import FEATURES, WeightedQuestion, term_set
 from rag.types import Source
 
 SURE = (
-    "bm25_per_weight",  # best BM25 over the term weight of the question
     "cosine",  # best cosine of a passage (0 where the encoder does not know the language)
-    "margin",  # best fused score less the second
-    "spread",  # best fused score less the last
     "covered_passage",  # share of the question's weight in the best passage
     "covered_any",  # … in all passages together
     "best_sentence",  # score of the best sentence
@@ -39,16 +41,12 @@ def evidence(
     """One row of `SURE`; NaN where a foreign retriever gives no score; the reader's places stay 0 without one."""
     order = np.argsort(-scores, kind="stable")
     best = dict(zip(FEATURES, rows[int(order[0])], strict=True))
-    weight = sum(question.weights.values()) or 1.0
     found = [term_set(source.text) for source in sources]
     everywhere = frozenset().union(*found)
     rarest = max(question.weights, key=lambda term: question.weights[term], default=None)
     foreign = all(s.lexical_score is None and s.dense_score is None for s in sources)
     return [
-        math.nan if foreign else max(s.lexical_score or 0.0 for s in sources) / weight,
         math.nan if foreign else max(s.dense_score or 0.0 for s in sources),
-        math.nan if foreign else sources[0].score - sources[min(1, len(sources) - 1)].score,
-        math.nan if foreign else sources[0].score - sources[-1].score,
         max(question.covered(terms) for terms in found),
         question.covered(everywhere),
         float(scores[order[0]]),

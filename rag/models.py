@@ -9,6 +9,7 @@ from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 
+from gpt.config import MODEL_TYPE
 from gpt.load import BUNDLED, WEIGHTS
 from gpt.reader import Reader
 from rag.chat_model import ChatOpenbook, load_engine
@@ -61,12 +62,12 @@ def init_model(
 
 
 def _is_ours(folder: Path) -> bool:
-    """Whether a folder holds a model of our own shape: its config.json names no foreign architecture."""
+    """Whether a folder's config.json says that it is a model of ours."""
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return isinstance(config, dict) and "model_type" not in config and "architectures" not in config
+    return isinstance(config, dict) and config.get("model_type") == MODEL_TYPE
 
 
 def _server(name: str, temperature: float, top_p: float, seed: int) -> BaseChatModel:

@@ -193,8 +193,8 @@ class Searcher:
 
 
 def _repeats(chunk: ChunkRecord, kept: ChunkRecord) -> bool:
-    """Whether more than half of the shorter of two chunks stands in the other."""
+    """Whether two chunks overlap by more than half of the shorter, or say the same in two files."""
     if chunk.doc_id != kept.doc_id:
-        return chunk.hash == kept.hash and chunk.text == kept.text
+        return chunk.text == kept.text
     overlap = min(chunk.end, kept.end) - max(chunk.start, kept.start)
     return overlap * 2 > min(chunk.end - chunk.start, kept.end - kept.start)

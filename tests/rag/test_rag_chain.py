@@ -13,6 +13,7 @@ from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage
 from langchain_core.retrievers import BaseRetriever
 
+from ingest.pipeline import ingest
 from rag import Answer, Cancelled, RagError, build_chain
 from rag.chain import AnswerChain
 from rag.stages import REFUSALS
@@ -53,6 +54,23 @@ def test_off_topic_questions_are_refused(chain: AnswerChain, question: str, lang
     answer = chain.invoke(question)
     assert answer.refused and answer.answer == REFUSALS[language]
     assert answer.citations == [] and answer.sources and not any(s.cited for s in answer.sources)
+
+
+@pytest.mark.parametrize(
+    ("text", "question", "wanted"),
+    [
+        ("故宫建于1406年至1420年，是明清两代的皇家宫殿。长城全长超过两万公里。", "故宫建于哪一年？", "1406"),
+        ("The Zorb widget was invented by Ada Kline in 1987. Oil it twice.", "Who invented the Zorb widget?", "Kline"),
+    ],
+)
+def test_a_store_of_one_file_answers(tmp_path: Path, text: str, question: str, wanted: str) -> None:
+    (tmp_path / "only.txt").write_text(text, encoding="utf-8")
+    ingest([tmp_path / "only.txt"], tmp_path / "store")
+    single = build_chain(tmp_path / "store", "none")
+    answer = single.invoke(question)
+    assert not answer.refused and wanted in answer.answer
+    assert single.invoke("量子计算机的价格是多少美元？").refused
+    single.close()
 
 
 def test_events_come_in_order(chain: AnswerChain) -> None:
@@ -177,7 +195,8 @@ def test_callbacks_see_every_stage(chain: AnswerChain) -> None:
     from langchain_core.callbacks import BaseCallbackHandler
 
     class Seen(BaseCallbackHandler):
-        names: list[str] = []
+        def __init__(self) -> None:
+            self.names: list[str] = []
 
         def on_chain_start(self, serialized: Any, inputs: Any, **kwargs: Any) -> None:
             self.names.append(str(kwargs.get("name")))

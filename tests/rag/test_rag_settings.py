@@ -19,7 +19,7 @@ def test_flags_over_environment_over_file(tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("value", [-0.1, 2.1, "warm", float("nan"), float("inf")])
 def test_temperature_names_its_range(value: object) -> None:
-    with pytest.raises(RagError, match="temperature.*0 .*2"):
+    with pytest.raises(RagError, match=r"temperature.*0 .*2"):
         load(temperature=value)
 
 
