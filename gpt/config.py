@@ -14,7 +14,8 @@ class GPTConfig:
     """Sizes of a GPT decoder (see ``gpt/model.py`` for what they size).
 
     ``prefix_lm`` says that the model was tuned to read its prompt in both directions and to write its answer
-    causally (T5's prefix-LM mask, Raffel et al. 2020); a model without it is causal everywhere.
+    causally (T5's prefix-LM mask, Raffel et al. 2020); a model without it is causal everywhere. ``kinds`` sizes the
+    table that tells question, passage and matching tokens apart (``gpt/grounding.py``); 0 leaves it out.
     """
 
     vocab_size: int = 8192
@@ -24,6 +25,7 @@ class GPTConfig:
     kv_heads: int = 5
     width: int = 320
     hidden: int = 864
+    kinds: int = 5
     rope_base: float = 10_000.0
     norm_eps: float = 1e-6
     prefix_lm: bool = True
@@ -33,6 +35,8 @@ class GPTConfig:
         for name in ("vocab_size", "context", "layers", "heads", "kv_heads", "width", "hidden"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.kinds < 0:
+            raise ValueError(f"kinds must not be negative, and is {self.kinds}")
         if self.width % self.heads:
             raise ValueError(f"width {self.width} is not a multiple of the {self.heads} heads")
         if self.heads % self.kv_heads:
@@ -53,7 +57,8 @@ class GPTConfig:
     def parameters(self) -> int:
         """Weights of the model, the tied embedding counted once."""
         attention = self.width * self.head_dim * (2 * self.heads + 2 * self.kv_heads)
-        return self.vocab_size * self.width + self.layers * (attention + 3 * self.width * self.hidden)
+        tables = (self.vocab_size + self.kinds) * self.width
+        return tables + self.layers * (attention + 3 * self.width * self.hidden)
 
     def save(self, folder: Path) -> None:
         (folder / "config.json").write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")

@@ -37,6 +37,7 @@ class Shape:
     learned_positions: bool = True
     own_unembedding: bool = False
     layer_norms: int = 0
+    kinds: int = 0
     note: str = ""
 
 
@@ -165,6 +166,7 @@ def describe(config: GPTConfig | Shape, name: str = "openbook-gpt") -> Descripti
     s = _shape_of(config, name) if isinstance(config, GPTConfig) else config
     rows = [
         Row("embedding", s.width, s.vocab_size, 1),
+        *([Row("kind embedding", s.width, s.kinds, 1)] if s.kinds else []),
         Row("key", s.head_dim, s.width, s.layers * s.kv_heads),
         Row("query", s.head_dim, s.width, s.layers * s.heads),
         Row("value", s.head_dim, s.width, s.layers * s.kv_heads),
@@ -192,6 +194,7 @@ def _shape_of(c: GPTConfig, name: str) -> Shape:
         gated=True,
         biases=False,
         learned_positions=False,
+        kinds=c.kinds,
     )
 
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from gpt.cache import KVCache
+from gpt.grounding import prompt_kinds
 from gpt.load import load_model
 from gpt.model import GPT
 from gpt.sampling import SamplingParams, sample
@@ -215,7 +216,10 @@ class Engine:
             prefix = self.model.config.prefix_lm and prompt[-1] == self.tokenizer.answer
         ids = torch.tensor([prompt], device=self.device)
         mask = torch.ones(len(prompt), len(prompt), dtype=torch.bool, device=self.device) if prefix else None
-        return self.model.unembed(self.model(ids, cache=cache, mask=mask)[0, -1])
+        kinds = None
+        if prefix and self.tokenizer.passage in prompt and prompt[-1] == self.tokenizer.answer:
+            kinds = torch.tensor([prompt_kinds(self.tokenizer, prompt)], device=self.device)
+        return self.model.unembed(self.model(ids, cache=cache, mask=mask, kinds=kinds)[0, -1])
 
     @torch.inference_mode()
     def _next(self, token: int, cache: KVCache) -> Tensor:

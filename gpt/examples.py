@@ -1,67 +1,64 @@
 """Training rows. A row is a list of ids, how many of them are prompt, and which positions are learned from.
 
-    reading   <bos><question> q <passage> p <answer>  |  ids of the passage's answer <end>   or   <none><end>
+    reading   <bos><question> q <passage> p <answer>  |  ids of the passage's answer <end>   or   <none>
     prose     <bos> t t t …                              every position predicts the next
 
-The question stands before the passage, so that a decoder knows what to look for while it reads. An answer's ids are a
-slice of the passage's ids, never the answer re-tokenised: learning to answer is learning to copy.
+An answer's ids are a slice of the passage's ids, never the answer re-tokenised, and every answer position is scored
+among the ids that the constraint leaves there (``gpt/grounding.py``): the model is trained the way it is used.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from gpt.cloze import Item, make_cloze, window
 from gpt.corpus import Prose, Question, QuestionSet
+from gpt.grounding import ANSWER_TOKENS, PASSAGE_TOKENS, choices, prompt_ids, prompt_kinds
 from gpt.tokenizer import Tokenizer
 
-QUESTION_TOKENS = 64
-PASSAGE_TOKENS = 288  # a 254-word-piece chunk is at most about 280 of our tokens
-ANSWER_TOKENS = 48
 PROSE_TOKENS = 256  # prose rows; shorter than reading rows since a CPU has few tokens to spend
 IGNORE = -100
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """``ids`` with ``prompt`` leading ids that are given (0 for prose) and never learned."""
+    """``ids`` with ``prompt`` leading ids that are given (0 for prose) and never learned, their ``kinds``, and for
+    every learned id what it is chosen among."""
 
     ids: list[int]
     prompt: int
+    kinds: list[int] = field(default_factory=list)
+    choices: list[list[int]] = field(default_factory=list)
 
 
-def prompt_ids(tokenizer: Tokenizer, question: Sequence[int], passage: Sequence[int]) -> list[int]:
-    """The prompt of the reader; the same in training and in use. A long question keeps its end."""
-    return [
-        tokenizer.bos,
-        tokenizer.question,
-        *question[-QUESTION_TOKENS:],
-        tokenizer.passage,
-        *passage,
-        tokenizer.answer,
-    ]
+def grounded_row(
+    tokenizer: Tokenizer, question: Sequence[int], passage: Sequence[int], answer: Sequence[int] | None
+) -> Row:
+    """A reading row; ``answer`` is a run of ``passage``, None where the passage does not say."""
+    prompt = prompt_ids(tokenizer, question, passage)
+    allowed = [sorted(ids) for ids in choices(tokenizer, passage, answer or ())]
+    learned = [tokenizer.none] if answer is None else [*answer, tokenizer.end]
+    return Row([*prompt, *learned], len(prompt), prompt_kinds(tokenizer, prompt), allowed[: len(learned)])
 
 
 def reading_row(tokenizer: Tokenizer, item: Item, rng: random.Random) -> Row | None:
     """The row of an item. A passage over the limit is cut to a window around its answer; None for a long answer."""
     encoded = tokenizer.encode_spans(item.passage)
-    ids = encoded.ids
+    ids, question = encoded.ids, tokenizer.encode(item.question)
     if item.answer is None:
         start = rng.randrange(max(1, len(ids) - PASSAGE_TOKENS + 1))
-        prompt = prompt_ids(tokenizer, tokenizer.encode(item.question), ids[start : start + PASSAGE_TOKENS])
-        return Row([*prompt, tokenizer.none, tokenizer.end], len(prompt))
+        return grounded_row(tokenizer, question, ids[start : start + PASSAGE_TOKENS], None)
     first, last = token_span(encoded.spans, *item.answer)
-    if last - first > ANSWER_TOKENS or last - first > PASSAGE_TOKENS:
+    if last - first > ANSWER_TOKENS:
         return None
     low, high = max(0, last - PASSAGE_TOKENS), min(first, max(0, len(ids) - PASSAGE_TOKENS))
     start = rng.randint(min(low, high), max(low, high)) if len(ids) > PASSAGE_TOKENS else 0
-    prompt = prompt_ids(tokenizer, tokenizer.encode(item.question), ids[start : start + PASSAGE_TOKENS])
-    return Row([*prompt, *ids[first:last], tokenizer.end], len(prompt))
+    return grounded_row(tokenizer, question, ids[start : start + PASSAGE_TOKENS], ids[first:last])
 
 
 def token_span(spans: Sequence[tuple[int, int]], start: int, end: int) -> tuple[int, int]:
@@ -114,8 +111,6 @@ class Mixture:
                 row = self._cloze_row(rng)
             elif kind == "questions":
                 row = self._question_row(rng)
-            elif kind == "copy":
-                row = copy_row(self.tokenizer, rng)
             else:
                 raise ValueError(f"there is no training row of kind {kind!r}")
             if row is not None:
@@ -186,22 +181,28 @@ def _by_article(questions: QuestionSet) -> dict[int, list[int]]:
     return table
 
 
-def copy_row(tokenizer: Tokenizer, rng: random.Random) -> Row:
-    """Random ids: the question is a run of the passage, the answer the run that follows it. Teaches looking up."""
-    low, high = 300, tokenizer.vocab_size
-    passage = [rng.randrange(low, high) for _ in range(rng.randint(24, 120))]
-    at, size, answer = rng.randrange(len(passage) - 14), rng.randint(3, 6), rng.randint(1, 6)
-    prompt = prompt_ids(tokenizer, passage[at : at + size], passage)
-    return Row([*prompt, *passage[at + size : at + size + answer], tokenizer.end], len(prompt))
-
-
 @dataclass(frozen=True, slots=True)
 class MicroBatch:
-    """Rows padded to one length: ids (B, T), targets (B, T) with IGNORE where nothing is learned, prefixes (B,)."""
+    """Rows padded to one length: ids (B, T), targets (B, T) with IGNORE where nothing is learned, prefixes (B,).
+
+    Reading rows have kinds (B, T) and choices (M, 2): pairs of a learned position, counted through the batch row by
+    row, and an id that is allowed there.
+    """
 
     ids: Tensor
     targets: Tensor
     prefixes: Tensor
+    kinds: Tensor | None = None
+    choices: Tensor | None = None
+
+    def to(self, device: str) -> MicroBatch:
+        return MicroBatch(
+            self.ids.to(device),
+            self.targets.to(device),
+            self.prefixes.to(device),
+            None if self.kinds is None else self.kinds.to(device),
+            None if self.choices is None else self.choices.to(device),
+        )
 
 
 def micro_batches(rows: Sequence[Row], pad: int, tokens: int) -> list[MicroBatch]:
@@ -227,4 +228,12 @@ def _pad(rows: Sequence[Row], pad: int) -> MicroBatch:
         ids[i, :n] = torch.tensor(row.ids[:-1])
         targets[i, :n] = torch.tensor(row.ids[1:])
         targets[i, : max(0, row.prompt - 1)] = IGNORE
-    return MicroBatch(ids, targets, torch.tensor([row.prompt for row in rows]))
+    prefixes = torch.tensor([row.prompt for row in rows])
+    if not rows[0].prompt:
+        return MicroBatch(ids, targets, prefixes)
+    kinds = torch.zeros_like(ids)
+    for i, row in enumerate(rows):
+        kinds[i, : len(row.kinds)] = torch.tensor(row.kinds)
+    allowed = [ids_at for row in rows for ids_at in row.choices]
+    pairs = torch.tensor([(n, token) for n, ids_at in enumerate(allowed) for token in ids_at])
+    return MicroBatch(ids, targets, prefixes, kinds, pairs)

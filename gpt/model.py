@@ -1,6 +1,7 @@
 """The decoder, in full. From token ids to a score for every possible next token:
 
-- token embedding; no position embedding: rotary positions turn each query and key (Su et al. 2021)
+- token embedding, plus a vector for the kind of token in a reading prompt (question, passage, match);
+  no position embedding: rotary positions turn each query and key (Su et al. 2021)
 - blocks of  x + attention(norm(x))  and  x + mlp(norm(x)):  residual stream, pre-norm
 - causal multi-head attention, optionally grouped keys and values (Ainslie et al. 2023), with QK-norm
   (Henry et al. 2020); a prefix-LM mask lets prompt tokens see the whole prompt (Raffel et al. 2020)
@@ -131,6 +132,8 @@ class GPT(nn.Module):
         super().__init__()
         self.config = config
         self.embedding = nn.Embedding(config.vocab_size, config.width)
+        # Kind 0 is plain: it adds nothing and never learns.
+        self.kinds = nn.Embedding(config.kinds, config.width, padding_idx=0) if config.kinds else None
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
         cos, sin = rotary_tables(config.context, config.head_dim, config.rope_base)
         self.register_buffer("cos", cos, persistent=False)
@@ -142,6 +145,9 @@ class GPT(nn.Module):
         """Embedding N(0, 0.02²) since it is also the unembedding; input matrices uniform with std 1/sqrt(fan-in);
         matrices that write to the residual stream start at zero, so that every block starts as the identity."""
         nn.init.normal_(self.embedding.weight, std=0.02, generator=generator)
+        if self.kinds is not None:
+            nn.init.normal_(self.kinds.weight, std=0.02, generator=generator)
+            self.kinds.weight[0] = 0.0
         for name, parameter in self.blocks.named_parameters():
             if name.endswith(("output.weight", "down.weight")):
                 parameter.zero_()
@@ -156,12 +162,14 @@ class GPT(nn.Module):
         cache: KVCache | None = None,
         mask: Tensor | None = None,
         positions: Tensor | None = None,
+        kinds: Tensor | None = None,
     ) -> Tensor:
         """Final hidden states (B, T, C), normalised, for ids (B, T); ``unembed`` turns them into logits.
 
         ``mask`` is boolean, True where a query may look, broadcastable to (B, 1, T, S); None is causal. A cached
         pass of several tokens needs a mask unless the cache is empty (``decode_mask`` makes one). ``positions``
-        (B, T) default to the slots that the tokens take. ValueError when the context is exceeded.
+        (B, T) default to the slots that the tokens take. ``kinds`` (B, T) are the kinds of the tokens of a reading
+        prompt; plain text has none. ValueError when the context is exceeded.
         """
         T = ids.shape[1]
         past = cache.length if cache is not None else 0
@@ -174,7 +182,10 @@ class GPT(nn.Module):
         cos, sin = self.cos[past : past + T], self.sin[past : past + T]  # (T, D/2)
         if positions is not None:
             cos, sin = self.cos[positions][:, None], self.sin[positions][:, None]  # (B, 1, T, D/2)
-        x = norm(self.embedding(ids).to(self.compute_dtype), self.config.norm_eps)  # (B, T, C)
+        x = self.embedding(ids)  # (B, T, C)
+        if kinds is not None and self.kinds is not None:
+            x = x + self.kinds(kinds)
+        x = norm(x.to(self.compute_dtype), self.config.norm_eps)
         cos, sin = cos.to(x.dtype), sin.to(x.dtype)
         for block in self.blocks:
             x = block(x, cos, sin, mask, cache)

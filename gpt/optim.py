@@ -1,4 +1,4 @@
-"""Two optimisers, each for the weights it suits: Muon for matrices, AdamW for the embedding.
+"""Two optimisers, each for the weights it suits: Muon for matrices, AdamW for the embeddings.
 
 Muon (Jordan et al. 2024) takes the momentum of a matrix's gradient and replaces it by the nearest matrix whose
 singular values are all about 1, found with a few Newton-Schulz steps: every direction learns at the same rate. It
@@ -60,9 +60,9 @@ class Muon(torch.optim.Optimizer):
 def make_optimizers(
     model: GPT, *, matrix_lr: float, embedding_lr: float, weight_decay: float
 ) -> list[torch.optim.Optimizer]:
-    """Muon over the blocks' matrices and AdamW over the embedding; every parameter is in exactly one of them."""
+    """Muon over the blocks' matrices and AdamW over the embeddings; every parameter is in exactly one of them."""
     matrices = list(model.blocks.parameters())
-    embedding = [model.embedding.weight]
+    embedding = [p for name, p in model.named_parameters() if not name.startswith("blocks.")]
     if sum(p.numel() for p in matrices + embedding) != sum(p.numel() for p in model.parameters()):
         raise AssertionError("a parameter belongs to no optimiser")
     optimizers: list[torch.optim.Optimizer] = [

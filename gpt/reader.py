@@ -7,14 +7,15 @@ pass 1  reads the prompts of all passages at once. The distribution after <answe
 pass 2  puts the most probable starts behind their prompts as branches of a tree (each branch sees its prompt and
         itself; Miao et al. 2024) and reads, at every position, the probability of going on and of ending there.
 
-So  log p(span) = log p(t1) + log p(t2|t1) + … + log p(<end>|t1…tn)  is exact for every span from a short-listed
-start, and the best is found without a search. The quotation is ``passage[start:end]``: a slice, never typed out.
+Every softmax runs over what the constraint leaves at that place (``gpt/grounding.py``), as it did in training. So
+log p(span) = log p(t1) + log p(t2|t1) + … + log p(<end>|t1…tn)  is exact for every span from a short-listed start,
+and the best is found without a search. The quotation is ``passage[start:end]``: a slice, never typed out.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from torch import Tensor
 
 from gpt.cache import KVCache
 from gpt.engine import Engine
-from gpt.examples import ANSWER_TOKENS, PASSAGE_TOKENS, prompt_ids
+from gpt.grounding import ANSWER_TOKENS, PASSAGE_TOKENS, choices, prompt_ids, prompt_kinds
 from gpt.sampling import SamplingParams, sample
 
 STARTS = 12  # short-listed starts over all passages
@@ -122,19 +123,28 @@ class Reader:
         rows, width = len(windows), int(lengths.max())
         device = self.model.embedding.weight.device
         ids = torch.full((rows, width), self.tokenizer.pad)
+        kinds = torch.zeros_like(ids)
         for row, window in enumerate(windows):
             ids[row, : len(window.prompt)] = torch.tensor(window.prompt)
+            kinds[row, : len(window.prompt)] = torch.tensor(prompt_kinds(self.tokenizer, window.prompt))
         keys = torch.arange(width)
         inside = (keys[None] < lengths[:, None])[:, None, None]  # (R, 1, 1, S): padding is never looked at
         mask = inside.expand(rows, 1, width, width)
         if not self.model.config.prefix_lm:
             mask = mask & (keys[None] <= keys[:, None])
-        cache = KVCache(
-            self.model.config, rows, width + room, dtype=self.model.compute_dtype, device=device
-        )
-        hidden = self.model(ids.to(device), cache=cache, mask=mask.to(device))  # (R, W, C)
+        cache = KVCache(self.model.config, rows, width + room, dtype=self.model.compute_dtype, device=device)
+        hidden = self.model(ids.to(device), cache=cache, mask=mask.to(device), kinds=kinds.to(device))  # (R, W, C)
         last = hidden[torch.arange(rows), lengths - 1]  # the state at <answer>
-        return cache, self.model.unembed(last).log_softmax(dim=-1).cpu()
+        starts = [next(choices(self.tokenizer, window.ids, ())) for window in windows]
+        return cache, self._logprobs(last, starts)
+
+    def _logprobs(self, hidden: Tensor, allowed: Sequence[Collection[int]]) -> Tensor:
+        """Log-softmax (N, V) of hidden states (N, C), each over its allowed ids; minus infinity elsewhere."""
+        logits = self.model.unembed(hidden).cpu()
+        mask = torch.full_like(logits, float("-inf"))
+        for row, ids in enumerate(allowed):
+            mask[row, torch.tensor(list(ids))] = 0.0
+        return (logits + mask).log_softmax(dim=-1)
 
     @staticmethod
     def _shortlist(windows: list[_Window], first: Tensor, starts: int, room: int) -> list[tuple[int, int]]:
@@ -180,19 +190,17 @@ class Reader:
                 at = end
         device = self.model.embedding.weight.device
         branch_cache = cache if len(rows) == cache.keys.shape[1] else cache.rows(torch.tensor(rows), width)
-        hidden = self.model(
-            ids.to(device), cache=branch_cache, mask=mask.to(device), positions=positions.to(device)
-        )
-        logprobs = self.model.unembed(hidden).log_softmax(dim=-1).cpu()  # (R', W, V)
+        hidden = self.model(ids.to(device), cache=branch_cache, mask=mask.to(device), positions=positions.to(device))
         spans: list[Span] = []
         for (row, token), (n, at) in places.items():
-            spans += self._branch_spans(windows[row], token, runs[row, token], logprobs[n, at:], first[row])
+            run = runs[row, token]
+            allowed = list(choices(self.tokenizer, windows[row].ids, run))[1:]
+            logprobs = self._logprobs(hidden[n, at : at + len(run)], allowed)
+            spans += self._branch_spans(windows[row], token, run, logprobs, first[row])
         spans.sort(key=lambda span: (-span.logprob, span.passage, span.start, span.end))
         return _distinct(spans)
 
-    def _branch_spans(
-        self, window: _Window, token: int, run: list[int], logprobs: Tensor, first: Tensor
-    ) -> list[Span]:
+    def _branch_spans(self, window: _Window, token: int, run: list[int], logprobs: Tensor, first: Tensor) -> list[Span]:
         """The spans that begin at ``token``, the three best ends."""
         going = [float(first[run[0]])]
         going += logprobs[torch.arange(len(run) - 1), torch.tensor(run[1:], dtype=torch.long)].tolist()

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
 from tokenizers import Tokenizer as BPE
 
@@ -50,6 +51,7 @@ class Tokenizer:
             if token is None:
                 raise ValueError(f"the tokenizer lacks the special token {name}; it was not made for this model")
             self.special[name] = token
+        self.folded = self._fold_table()
         self.pad, self.bos, self.question, self.passage, self.answer, self.none, self.end, self.blank = (
             self.special[name] for name in SPECIALS[:8]
         )
@@ -114,6 +116,18 @@ class Tokenizer:
         if piece is None:
             raise ValueError(f"no token has the id {token}; the vocabulary has {self.vocab_size}")
         return b"" if piece in self.special else bytes(BYTE_OF[character] for character in piece)
+
+    def _fold_table(self) -> np.ndarray:
+        """(V,) int: one number for all tokens that are equal but for case and white space around; -1 for those
+        without a letter or digit, which match everywhere and mean nothing."""
+        numbers: dict[str, int] = {}
+        table = np.full(self.vocab_size, -1, dtype=np.int64)
+        for token in range(self.vocab_size):
+            text = self.token_bytes(token)
+            key = text.decode("utf-8", "ignore").strip().lower() or text.hex()
+            if any(c.isalnum() for c in key) and text.strip():
+                table[token] = numbers.setdefault(key, len(numbers))
+        return table
 
     def name(self, token: int) -> str:
         """A printable name of a token: a special's name, or its text."""

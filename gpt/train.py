@@ -27,9 +27,8 @@ from gpt.optim import make_optimizers
 from gpt.tokenizer import Tokenizer
 
 MIXTURES = {
-    # Copying random runs first builds the look-up heads; the share falls to nothing over the first tenth.
-    "train": {"prose": 0.2, "cloze": 0.65, "questions": 0.15, "copy": 0.0},
-    "tune": {"prose": 0.0, "cloze": 0.2, "questions": 0.8, "copy": 0.0},
+    "train": {"prose": 0.1, "cloze": 0.55, "questions": 0.35},
+    "tune": {"prose": 0.0, "cloze": 0.15, "questions": 0.85},
 }
 
 
@@ -77,11 +76,20 @@ def parser() -> argparse.ArgumentParser:
 
 
 def loss_of(model: GPT, batch: MicroBatch) -> torch.Tensor:
-    """Summed cross-entropy over the learned positions; hidden states elsewhere are never unembedded."""
-    mask = prefix_mask(batch.prefixes, batch.ids.shape[1]) if bool((batch.prefixes > 0).any()) else None
-    hidden = model(batch.ids, mask=mask)
+    """Summed cross-entropy over the learned positions; hidden states elsewhere are never unembedded.
+
+    The softmax of an answer position runs over what the constraint allows there and nothing else: a decoder that can
+    only quote need not learn to rule out the rest of its vocabulary.
+    """
+    mask = None if batch.choices is None else prefix_mask(batch.prefixes, batch.ids.shape[1])
+    hidden = model(batch.ids, mask=mask, kinds=batch.kinds)
     learned = batch.targets != IGNORE
-    return F.cross_entropy(model.unembed(hidden[learned]), batch.targets[learned], reduction="sum")
+    logits = model.unembed(hidden[learned])
+    if batch.choices is not None:
+        allowed = torch.zeros_like(logits, dtype=torch.bool)
+        allowed[batch.choices[:, 0], batch.choices[:, 1]] = True
+        logits = logits.masked_fill(~allowed, float("-inf"))
+    return F.cross_entropy(logits, batch.targets[learned], reduction="sum")
 
 
 class Trainer:
@@ -95,7 +103,6 @@ class Trainer:
             model, matrix_lr=args.matrix_lr, embedding_lr=args.embedding_lr, weight_decay=args.weight_decay
         )
         self.progress = Progress()
-        self.base_weights = dict(mixture.weights)
         args.out.mkdir(parents=True, exist_ok=True)
         self.checkpoint = args.out / "checkpoint"
 
@@ -113,10 +120,8 @@ class Trainer:
 
     def step(self) -> dict[str, float]:
         """One update; returns the mean loss of prose and of answers."""
-        if self.args.stage == "train":
-            self.mixture.weights["copy"] = max(0.0, 0.4 * (1 - 10 * self.done_share()))
         rows = self.mixture.batch(self.progress.step, self.args.rows)
-        batches = [self._to_device(b) for b in micro_batches(rows, self.tokenizer.pad, self.args.micro_tokens)]
+        batches = [b.to(self.args.device) for b in micro_batches(rows, self.tokenizer.pad, self.args.micro_tokens)]
         counts = {"prose": 0, "answer": 0}
         for b in batches:
             counts[self._kind(b)] += int((b.targets != IGNORE).sum())
@@ -142,13 +147,9 @@ class Trainer:
         self.progress.tokens += sum(len(row.ids) for row in rows)
         return {kind: sums[kind] / counts[kind] for kind in sums if counts[kind]}
 
-    def _to_device(self, b: MicroBatch) -> MicroBatch:
-        d = self.args.device
-        return MicroBatch(b.ids.to(d), b.targets.to(d), b.prefixes.to(d))
-
     @staticmethod
     def _kind(batch: MicroBatch) -> str:
-        return "answer" if int(batch.prefixes[0]) > 0 else "prose"
+        return "prose" if batch.choices is None else "answer"
 
     def run(self, heldout: Sequence[Prose]) -> None:
         """Train to the end, checkpointing every ``--checkpoint-seconds``; then write the finished model."""

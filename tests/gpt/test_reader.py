@@ -10,7 +10,7 @@ import torch
 
 from gpt.config import GPTConfig
 from gpt.engine import Engine
-from gpt.examples import prompt_ids
+from gpt.grounding import MATCH, PAIR, PASSAGE, PLAIN, QUESTION, prompt_ids, prompt_kinds
 from gpt.model import GPT
 from gpt.reader import Cancelled, Reader
 from gpt.sampling import SamplingParams
@@ -41,6 +41,8 @@ def make_reader(*, prefix_lm: bool = True, seed: int = 0) -> Reader:
     with torch.no_grad():
         for parameter in model.parameters():  # zero-initialised outputs would make every score the same
             parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.15)
+        assert model.kinds is not None
+        model.kinds.weight[0] = 0.0  # plain tokens have no vector
     return Reader(Engine(model, tokenizer))
 
 
@@ -59,11 +61,16 @@ def test_scores_equal_a_plain_forward_pass(prefix_lm: bool) -> None:
         mask = torch.ones(size, size, dtype=torch.bool).tril()
         if prefix_lm:
             mask[:, : len(prompt)] = True
+        kinds = torch.zeros(1, size, dtype=torch.long)
+        kinds[0, : len(prompt)] = torch.tensor(prompt_kinds(tokenizer, prompt))
         with torch.inference_mode():
-            logprobs = model.logits(ids[:, :-1], mask=mask[None, None]).log_softmax(-1)[0]
-        wanted = sum(
-            float(logprobs[len(prompt) - 1 + i, token]) for i, token in enumerate([*run, tokenizer.end])
-        )
+            logits = model.logits(ids[:, :-1], mask=mask[None, None], kinds=kinds)[0, len(prompt) - 1 :]
+        logprobs = torch.full_like(logits, float("-inf"))
+        for i in range(len(run) + 1):  # by hand: what may follow is what follows the run somewhere in the passage
+            follow = {encoded.ids[p + i] for p in range(len(encoded.ids) - i) if encoded.ids[p : p + i] == run[:i]}
+            follow.add(tokenizer.end if i else tokenizer.none)
+            logprobs[i, list(follow)] = logits[i, list(follow)].log_softmax(-1)
+        wanted = sum(float(logprobs[i, token]) for i, token in enumerate([*run, tokenizer.end]))
         assert span.logprob == pytest.approx(wanted, abs=2e-4)
     plain = [float(x) for x in reading.none_logprobs]
     assert all(value < 0 for value in plain)
@@ -114,3 +121,19 @@ def test_nothing_to_read_and_cancel() -> None:
     cancel.set()
     with pytest.raises(Cancelled):
         reader.read("When?", TEXTS, cancel=cancel)
+
+
+def test_kinds_mark_what_question_and_passage_share() -> None:
+    tokenizer = make_reader().tokenizer
+    prompt = prompt_ids(tokenizer, tokenizer.encode("灯塔 高"), tokenizer.encode("这座灯塔，很高。"))
+    kinds = prompt_kinds(tokenizer, prompt)
+    assert len(kinds) == len(prompt)
+    at = prompt.index(tokenizer.passage)
+    assert kinds[:2] == [PLAIN, PLAIN]
+    assert set(kinds[2:at]) == {QUESTION}
+    seen: dict[str, int] = {}
+    for place, kind in zip(prompt[at + 1 : -1], kinds[at + 1 : -1], strict=True):
+        seen[tokenizer.name(place)] = kind
+    assert seen["灯"] == seen["塔"] == PAIR
+    assert seen["高"] == MATCH
+    assert seen["，"] == PASSAGE

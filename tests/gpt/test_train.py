@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 from gpt.cloze import Item, make_cloze
 from gpt.corpus import read_prose, read_questions
-from gpt.examples import IGNORE, PASSAGE_TOKENS, Mixture, copy_row, micro_batches, reading_row, token_span
+from gpt.examples import IGNORE, PASSAGE_TOKENS, Mixture, micro_batches, reading_row, token_span
 from gpt.tokenizer import Tokenizer
 from gpt.train import main
 
@@ -116,7 +116,7 @@ def test_answer_ids_are_a_slice_of_the_prompt(data: Path) -> None:
     assert any(row.ids[i : i + len(answer)] == answer for i in range(row.prompt))
     none = reading_row(tokenizer, Item("Who sank it?", EN, None), rng)
     assert none is not None
-    assert none.ids[none.prompt :] == [tokenizer.none, tokenizer.end]
+    assert none.ids[none.prompt :] == [tokenizer.none]
 
 
 def test_a_long_passage_is_cut_around_its_answer(data: Path) -> None:
@@ -135,15 +135,24 @@ def test_token_span_moves_outward() -> None:
     assert token_span([(0, 3), (3, 7), (7, 9)], 3, 7) == (1, 2)
 
 
-def test_only_answers_and_prose_are_learned(data: Path) -> None:
+def test_only_answers_are_learned_and_among_what_the_passage_allows(data: Path) -> None:
     tokenizer, rng = Tokenizer.load(data / "tok"), random.Random(1)
-    rows = [copy_row(tokenizer, rng) for _ in range(5)]
-    batches = micro_batches(rows, tokenizer.pad, 10_000)
-    learned = sum(int((b.targets != IGNORE).sum()) for b in batches)
-    assert learned == sum(len(row.ids) - row.prompt for row in rows)
-    for row in rows:
-        answer = row.ids[row.prompt : -1]
-        assert any(row.ids[i : i + len(answer)] == answer for i in range(row.prompt))
+    rows = []
+    for _ in range(6):
+        item = make_cloze(EN * 2, "en", rng, size=250)
+        row = item and reading_row(tokenizer, item, rng)
+        if row:
+            rows.append(row)
+    rows.append(reading_row(tokenizer, Item("Who sank it?", EN, None), rng))
+    assert all(len(row.choices) == len(row.ids) - row.prompt for row in rows)
+    for batch in micro_batches(rows, tokenizer.pad, 10_000):
+        learned = batch.targets[batch.targets != IGNORE].tolist()
+        assert batch.choices is not None
+        allowed = [set() for _ in learned]
+        for place, token in batch.choices.tolist():
+            allowed[place].add(token)
+        assert all(token in ids for token, ids in zip(learned, allowed, strict=True))
+        assert sum(len(row.ids) - row.prompt for row in rows) == len(learned)
 
 
 def test_clozes_answer_with_the_passage_itself() -> None:
@@ -162,7 +171,7 @@ def test_clozes_answer_with_the_passage_itself() -> None:
 def test_batches_depend_on_seed_and_step_alone(data: Path) -> None:
     tokenizer = Tokenizer.load(data / "tok")
     prose, questions = read_prose([data / "prose.jsonl"]), [read_questions(data / "qa.json")]
-    weights = {"prose": 0.3, "cloze": 0.3, "questions": 0.3, "copy": 0.1}
+    weights = {"prose": 0.3, "cloze": 0.3, "questions": 0.4}
 
     def make() -> Mixture:
         return Mixture(tokenizer, prose, questions, weights=weights, unanswerable=0.3, seed=7)
@@ -176,7 +185,8 @@ def test_batches_depend_on_seed_and_step_alone(data: Path) -> None:
 def test_training_lowers_the_loss(data: Path, tmp_path: Path) -> None:
     assert main(command(data, tmp_path, "--steps", "80")) == 0
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert log[-2]["prose"] < 0.85 * log[0]["prose"]
+    assert log[-2]["prose"] < 0.95 * log[0]["prose"]  # a running mean, so it lags
+    assert log[-2]["answer"] < 0.8 * log[0]["answer"]
     assert set(log[-1]["bits_per_byte"]) == {"en", "zh"}
     tuned = [
         "tune",

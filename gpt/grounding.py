@@ -1,0 +1,65 @@
+"""What training and reading share: the prompt, the kinds of its tokens, and what may come next in an answer.
+
+The prompt   <bos><question> q <passage> p <answer>   puts the question first, so that the decoder knows what to look
+for while it reads. Every token has a kind, and the model adds a learned vector for it:
+
+    0  special tokens, answers and plain text      3  a passage token that the question has too
+    1  the question                                4  ... together with its neighbour: a pair the question has too
+    2  a passage token that the question lacks
+
+A small decoder needs millions of examples to grow heads that find equal tokens (600 steps of nothing but copying did
+not do it); reading comprehension before pre-training gave the match as an input (DrQA, Chen et al. 2017), and so do we.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from gpt.tokenizer import Tokenizer
+
+QUESTION_TOKENS = 64
+PASSAGE_TOKENS = 288  # a 254-word-piece chunk is at most about 280 of our tokens
+ANSWER_TOKENS = 48
+PLAIN, QUESTION, PASSAGE, MATCH, PAIR = range(5)
+
+
+def prompt_ids(tokenizer: Tokenizer, question: Sequence[int], passage: Sequence[int]) -> list[int]:
+    """The prompt of the reader; the same in training and in use. A long question keeps its end."""
+    return [
+        tokenizer.bos,
+        tokenizer.question,
+        *question[-QUESTION_TOKENS:],
+        tokenizer.passage,
+        *passage,
+        tokenizer.answer,
+    ]
+
+
+def prompt_kinds(tokenizer: Tokenizer, prompt: Sequence[int]) -> list[int]:
+    """The kind of every token of a prompt; case and a leading space make no difference to a match."""
+    at = prompt.index(tokenizer.passage)
+    folded = tokenizer.folded[np.asarray(prompt)]
+    question, passage = folded[2:at], folded[at + 1 : -1]
+    match = np.isin(passage, question) & (passage >= 0)
+    asked = set(zip(question[:-1].tolist(), question[1:].tolist(), strict=True))
+    pairs = np.zeros(len(passage), dtype=bool)
+    for i, pair in enumerate(zip(passage[:-1].tolist(), passage[1:].tolist(), strict=True)):
+        if pair in asked and match[i] and match[i + 1]:
+            pairs[i] = pairs[i + 1] = True
+    kinds = np.where(pairs, PAIR, np.where(match, MATCH, PASSAGE))
+    return [PLAIN, PLAIN, *[QUESTION] * (at - 2), PLAIN, *kinds.tolist(), PLAIN]
+
+
+def choices(tokenizer: Tokenizer, passage: Sequence[int], answer: Sequence[int]) -> Iterator[set[int]]:
+    """For the first token of an answer, each further one and the end: the ids that the constraint leaves.
+
+    First any token of the passage, or <none>; then what follows the run so far wherever it stands, or <end>. These
+    are the states that ``gpt/constrain.py``'s automaton passes through.
+    """
+    yield {*passage, tokenizer.none}
+    places = [i for i, token in enumerate(passage) if answer and token == answer[0]]
+    for token in [*answer[1:], None]:
+        yield {*(passage[i + 1] for i in places if i + 1 < len(passage)), tokenizer.end}
+        places = [i + 1 for i in places if i + 1 < len(passage) and passage[i + 1] == token]
