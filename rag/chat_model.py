@@ -15,7 +15,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from pydantic import ConfigDict, Field, PrivateAttr
 
 from gpt.engine import Engine
-from gpt.examples import prompt_ids
+from gpt.grounding import prompt_ids
 from rag.prompts import QUESTION_MARKS
 from rag.types import RagError
 
