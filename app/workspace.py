@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from ingest.types import IngestError
+from rag.settings import load
 from rag.types import RagError
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ class Workspace:
                     raise NoDocuments
                 from rag import build_chain
 
-                self._chain = cast(Chain, build_chain(store=self.store, model=self.model))
+                made = build_chain(store=self.store, model=self.model, mode=load().mode)
+                self._chain = cast(Chain, made)
             return self._chain
 
     def warm(self) -> None:

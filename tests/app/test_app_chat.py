@@ -13,7 +13,7 @@ from app import chat
 from app.chat import MAX_QUESTION, MAX_TURNS, Runs, ask, run, view
 from app.turns import Turn
 from app.workspace import Workspace
-from rag.settings import Settings
+from rag.settings import load
 from rag.types import RagError
 from tests.app.app_samples import make_answer, make_citation, make_source
 
@@ -43,7 +43,7 @@ WHOLE = ({"stage": "searching"}, {"sources": [SOURCE]}, {"stage": "writing"}, {"
 
 def answered(chain: Script, turns: list[Turn] | None = None, cancel: threading.Event | None = None) -> Turn:
     turns = turns or [Turn("q")]
-    for _ in run(Workspace(Path("nowhere"), chain=chain), turns, Settings(), cancel or threading.Event()):
+    for _ in run(Workspace(Path("nowhere"), chain=chain), turns, load(), cancel or threading.Event()):
         pass
     return turns[-1]
 
@@ -73,7 +73,7 @@ def test_stop_before_the_model_is_free() -> None:
 def test_stop_while_writing_reaches_the_chain() -> None:
     cancel = threading.Event()
     turns = [Turn("q")]
-    steps = run(Workspace(Path("nowhere"), chain=Script(*WHOLE)), turns, Settings(), cancel)
+    steps = run(Workspace(Path("nowhere"), chain=Script(*WHOLE)), turns, load(), cancel)
     next(steps)
     cancel.set()
     assert list(steps) == [None]
@@ -83,7 +83,7 @@ def test_stop_while_writing_reaches_the_chain() -> None:
 
 def test_a_page_that_goes_away_stops_the_computation() -> None:
     cancel = threading.Event()
-    steps = run(Workspace(Path("nowhere"), chain=Script(*WHOLE)), [Turn("q")], Settings(), cancel)
+    steps = run(Workspace(Path("nowhere"), chain=Script(*WHOLE)), [Turn("q")], load(), cancel)
     next(steps)
     steps.close()  # type: ignore[attr-defined]
     assert cancel.is_set()
@@ -102,7 +102,7 @@ def test_errors_are_told_not_raised(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_no_documents(tmp_path: Path) -> None:
     turns = [Turn("q")]
-    list(run(Workspace(tmp_path / "none"), turns, Settings(), threading.Event()))
+    list(run(Workspace(tmp_path / "none"), turns, load(), threading.Event()))
     assert turns[0].status == "failed"
     assert "there are no documents yet" in turns[0].reason
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,10 +25,10 @@ def record(path: str = "/docs/a.md", **fields: Any) -> Any:
 class Stub(Workspace):
     """A workspace whose store is a list and whose ingestion is a script."""
 
-    def __init__(self, folder: Path, records: list[Any], events: list[Event | Exception] | None = None) -> None:
+    def __init__(self, folder: Path, records: list[Any], events: Sequence[Event | Exception] = ()) -> None:
         super().__init__(folder)
         self.records = records
-        self.events = events or []
+        self.events = events
 
     def documents(self) -> list[Any]:
         return self.records

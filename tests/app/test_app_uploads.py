@@ -112,7 +112,7 @@ def test_a_failed_copy_leaves_nothing(tmp_path: Path, inbox: Path, monkeypatch: 
         Path(target).write_text("half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(uploads.shutil, "copyfile", full)
+    monkeypatch.setattr("app.uploads.shutil.copyfile", full)
     with pytest.raises(OSError, match="No space"):
         accept([put(inbox, "a.md")], tmp_path / "store", inbox)
     assert not list((tmp_path / "store" / "uploads").iterdir())

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Dialog, Page, sync_playwright
 
 from ingest.pipeline import ingest
 
@@ -103,6 +103,11 @@ def visit(chromium: Browser) -> Iterator[Callable[..., Visit]]:
         contexts.append(context)
         page: Visit = context.new_page()  # type: ignore[assignment]
         page.foreign, page.errors = [], []
+
+        def told(dialog: Dialog) -> None:
+            page.errors.append(dialog.message)
+            dialog.dismiss()
+
         context.on(
             "request",
             lambda request: (
@@ -110,7 +115,7 @@ def visit(chromium: Browser) -> Iterator[Callable[..., Visit]]:
             ),
         )
         page.on("pageerror", lambda error: page.errors.append(str(error)))
-        page.on("dialog", lambda dialog: (page.errors.append(dialog.message), dialog.dismiss()))
+        page.on("dialog", told)
         page.on("console", lambda said: page.errors.append(said.text) if said.type == "error" else None)
         pages.append(page)
         page.goto(url)
