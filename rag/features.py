@@ -28,7 +28,7 @@ FEATURES = (
     "reciprocal_rank",
     "margin",  # fused score of the passage less the best one
     "covered",  # share of the question's term weight that stands in the sentence
-    "covered_nearby",  # the same, with one sentence before and after
+    "covered_nearby",  # the same, with one sentence before and after and the headings above
     "covered_passage",
     "relative",  # covered, as a share of the best sentence among all candidates
     "pairs",  # share of the question's neighbouring term pairs that stand in the sentence
@@ -162,8 +162,10 @@ def describe(
     candidates: Sequence[Candidate],
     cosines: Sequence[float] | None = None,
     reader: Sequence[float] | None = None,
+    headings: Sequence[str] | None = None,
 ) -> list[list[float]]:
-    """One row of `FEATURES` per candidate; ``scores``: fused score per passage, best first."""
+    """One row of `FEATURES` per candidate; ``scores``: fused score per passage, best first; ``headings``: the
+    headings above each passage, which count as nearby words."""
     rows: list[list[float]] = []
     by_place = {(c.passage, c.position): term_set(c.text) for c in candidates}
     own = [question.covered(by_place[c.passage, c.position]) for c in candidates]
@@ -173,7 +175,7 @@ def describe(
     asked = term_set(question.text)
     for i, c in enumerate(candidates):
         here = by_place[c.passage, c.position]
-        nearby = here
+        nearby = here | term_set(headings[c.passage]) if headings else here
         for neighbour in (c.position - 1, c.position + 1):
             nearby = nearby | by_place.get((c.passage, neighbour), frozenset())
         found = kind_stands(question.kind, c.text, question.text) if question.kind else None

@@ -17,9 +17,12 @@ _LIMIT = 12  # words (or 24 Chinese characters) that a rewriting may add
 
 _LEANS_EN = re.compile(
     r"\b(?:it|its|he|him|his|she|her|hers|they|them|their|theirs|this|that|these|those|there|then|one|ones)\b"
-    r"|^(?:and|but|so|also|or)\b|\b(?:what|how) about\b|\b(?:else|same|former|latter|instead)\b",
+    r"|^(?:and|but|so|also|or)\b|\b(?:what|how) about\b|\b(?:else|former|latter|instead)\b",
     re.IGNORECASE,
 )
+_PRONOUN_EN = re.compile(r"\b(?:it|its|he|him|his|she|her|hers|they|them|their|theirs)\b", re.IGNORECASE)
+# Content words from which on "this", "that" or "one" points inside the question, and from which on a pronoun does.
+_FULL, _FULL_WITH_PRONOUN = 4, 6
 # "the country that", "is there", "that year" refer to nothing earlier.
 _NOT_LEANING_EN = re.compile(
     r"\w+ (?:that|those) (?:is|are|was|were|has|have|had|can|\w+ed)\b|\b(?:is|are|was|were) there\b", re.IGNORECASE
@@ -67,7 +70,10 @@ def leans(question: str) -> bool:
         named = _ASKING_ZH.sub("", question)
         return bool(_LEANS_ZH.search(question)) or len(named) <= 2
     content = [t for t in terms(question) if t not in asking_words("en")]
-    return len(content) <= 1 or bool(_LEANS_EN.search(_NOT_LEANING_EN.sub(" ", question)))
+    if len(content) <= 1:
+        return True
+    full = _FULL_WITH_PRONOUN if _PRONOUN_EN.search(question) else _FULL
+    return len(content) < full and bool(_LEANS_EN.search(_NOT_LEANING_EN.sub(" ", question)))
 
 
 def rewrite(question: str, history: Sequence[BaseMessage]) -> str:

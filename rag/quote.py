@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ingest.fold import language
+from ingest.fold import fold, language
 from ingest.sentences import sentences
 from rag.calibration import Calibration, Profile, bundled, profile
 from rag.confidence import SURE, evidence
@@ -28,6 +29,7 @@ from rag.types import Citation, Source
 from rag.verify import cite
 from rag.window import budget, cost, fit
 
+_MARKS = re.compile(r"^\s*#{1,6}\s+|\s#+\s*$|[*_`]|\n\s*[=-]{3,}\s*$")
 # Shown only while a further sentence is at least this likely to hold the answer. Lower shows noise.
 LIKELY = 0.02
 ENOUGH = 0.97  # nothing further is shown once the shown sentences are this likely together
@@ -125,7 +127,8 @@ class Quoter:
         if vector is not None and self.vectors is not None and candidates:
             cosines = self.vectors.cosines(vector, [c.text for c in candidates])
         read = None if reading is None else [_mass(c, reading) for c in candidates]
-        rows = describe(asked, [s.text for s in sources], search_scores(sources), candidates, cosines, read)
+        above = [" ".join(s.headings) for s in sources]
+        rows = describe(asked, [s.text for s in sources], search_scores(sources), candidates, cosines, read, above)
         return Scored(asked, candidates, rows, reading)
 
     def quote(
@@ -160,16 +163,31 @@ def search_scores(sources: Sequence[Source]) -> list[float]:
 
 
 def candidates_of(sources: Sequence[Source]) -> list[Candidate]:
-    """The sentences of the passages; one that stands in two overlapping passages counts once."""
+    """The sentences of the passages; one that stands in two overlapping passages counts once.
+
+    Headings and lines of mere markup are no candidates: a heading repeats the question and answers nothing. Its
+    words still speak for every sentence under it (`rag.features.describe`).
+    """
     found: list[Candidate] = []
     seen: set[tuple[int, int, int]] = set()
     for i, source in enumerate(sources):
-        for position, (start, end) in enumerate(sentences(source.text)):
+        headings = {bare(heading) for heading in source.headings}
+        position = 0
+        for start, end in sentences(source.text):
+            text = source.text[start:end]
+            if bare(text) in headings or not term_set(text):
+                continue
             place = (source.doc_id, source.start + start, source.start + end)
             if place not in seen:
                 seen.add(place)
-                found.append(Candidate(i, start, end, source.text[start:end], position))
+                found.append(Candidate(i, start, end, text, position))
+            position += 1
     return found
+
+
+def bare(text: str) -> str:
+    """A heading as it reads: folded, without Markdown's marks and numbering of levels."""
+    return fold(_MARKS.sub("", text)).strip()
 
 
 def sentence_probabilities(model: Profile, rows: Sequence[Sequence[float]]) -> np.ndarray:

@@ -66,3 +66,12 @@ def test_messages_of_every_kind() -> None:
     for bad in ([{"role": "wizard", "content": "x"}], ["plain"], [{"role": "user"}]):
         with pytest.raises(RagError):
             messages(bad)
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["What temperature gives the same answer every time?", "Which committee approved that budget proposal in 1996?"],
+)
+def test_a_full_question_is_left_alone(question: str) -> None:
+    earlier = [HumanMessage("How do I add documents in the browser?"), AIMessage("With the button.")]
+    assert rewrite(question, earlier) == question

@@ -122,3 +122,13 @@ def test_rare_terms_weigh_more() -> None:
     asked = WeightedQuestion.build("Which storm hit the tower?", ["the tower"] * 9 + ["the tower storm"])
     assert asked.weights["storm"] > asked.weights["tower"]
     assert "which" not in asked.weights
+
+
+def test_a_heading_is_never_quoted_but_speaks_for_what_stands_under_it() -> None:
+    text = "## How tall is the lighthouse?\n\nIt rises 42 metres above the rock.\n\n---\n\nIts lamp turns slowly."
+    (source,) = sources(text)
+    given = [source.model_copy(update={"headings": ["Skerry", "How tall is the lighthouse?"]})]
+    quoter = Quoter()
+    scored = quoter.score("How tall is the lighthouse?", given, [text])
+    assert [c.text for c in scored.candidates] == ["It rises 42 metres above the rock.", "Its lamp turns slowly."]
+    assert quoter.quote(scored, given).citations[0].quote.startswith("It rises 42 metres")
