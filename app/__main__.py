@@ -7,12 +7,14 @@ import logging
 import os
 import sys
 
+from ingest.command_line import Parser
+
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
 def parser() -> argparse.ArgumentParser:
-    flags = argparse.ArgumentParser(prog="python -m app", description="Chat with your documents in a browser.")
+    flags = Parser(prog="python -m app", description="Chat with your documents in a browser.")
     flags.add_argument("--host", default="127.0.0.1", help="address to serve (default: this computer only)")
     flags.add_argument("--port", type=int, default=7860)
     flags.add_argument("--store", help="folder of the index (default: OPENBOOK_STORE or .openbook)")

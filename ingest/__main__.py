@@ -14,6 +14,7 @@ import threading
 from collections.abc import Sequence
 from types import FrameType
 
+from ingest.command_line import Parser
 from ingest.types import IngestError
 
 
@@ -58,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m ingest", description="Make a store match files and folders.")
+    parser = Parser(prog="python -m ingest", description="Make a store match files and folders.")
     parser.add_argument("paths", nargs="+", metavar="PATH", help="a file or a folder")
     default = os.environ.get("OPENBOOK_STORE") or ".openbook"
     parser.add_argument("--store", default=default, metavar="DIR", help=f"where the store is (default: {default})")

@@ -7,20 +7,14 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from ingest.command_line import Parser
 from ingest.types import IngestError
 from rag.settings import Settings, check_question, load
 from rag.types import Answer, Cancelled, RagError
 
 DONE, NOTHING = 0, 2
-
-
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(NOTHING, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
 def parser() -> argparse.ArgumentParser:
