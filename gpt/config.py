@@ -15,7 +15,8 @@ class GPTConfig:
 
     ``prefix_lm`` says that the model was tuned to read its prompt in both directions and to write its answer
     causally (T5's prefix-LM mask, Raffel et al. 2020); a model without it is causal everywhere. ``kinds`` sizes the
-    table that tells question, passage and matching tokens apart (``gpt/grounding.py``); 0 leaves it out.
+    table that tells question, passage and matching tokens apart (``gpt/grounding.py``); 0 leaves it and the copy
+    head out: a decoder for plain text.
     """
 
     vocab_size: int = 8192
@@ -58,7 +59,8 @@ class GPTConfig:
         """Weights of the model, the tied embedding counted once."""
         attention = self.width * self.head_dim * (2 * self.heads + 2 * self.kv_heads)
         tables = (self.vocab_size + self.kinds) * self.width
-        return tables + self.layers * (attention + 3 * self.width * self.hidden)
+        copying = 2 * self.width * self.width if self.kinds else 0
+        return tables + self.layers * (attention + 3 * self.width * self.hidden) + copying
 
     def save(self, folder: Path) -> None:
         (folder / "config.json").write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")

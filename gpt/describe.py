@@ -91,11 +91,12 @@ class Description:
     def flops_per_token(self) -> int:
         """A multiplication and an addition per weight that multiplies.
 
-        That is every matrix except the embedding, which is looked up; the unembedding counts also where it
-        shares the embedding's weights.
+        That is every matrix except the embeddings, which are looked up, and the copy head, which plain text
+        does not use; the unembedding counts also where it shares the embedding's weights.
         """
         s = self.shape
-        inside = sum(row.weights for row in self.rows if not row.kind.endswith("embedding"))
+        idle = ("embedding", "copy query and key")
+        inside = sum(row.weights for row in self.rows if not row.kind.endswith(idle))
         return 2 * (inside + s.vocab_size * s.width)
 
     def attention_flops_per_token(self, keys: int) -> int:
@@ -174,6 +175,7 @@ def describe(config: GPTConfig | Shape, name: str = "openbook-gpt") -> Descripti
         *([Row("gate projection", s.hidden, s.width, s.layers)] if s.gated else []),
         Row("up projection", s.hidden, s.width, s.layers),
         Row("down projection", s.width, s.hidden, s.layers),
+        *([Row("copy query and key", s.width, s.width, 2)] if s.kinds else []),
         Row("unembedding", s.vocab_size, s.width, int(s.own_unembedding)),
     ]
     return Description(s, tuple(rows))

@@ -1,10 +1,10 @@
 """Training rows. A row is a list of ids, how many of them are prompt, and which positions are learned from.
 
-    reading   <bos><question> q <passage> p <answer>  |  ids of the passage's answer <end>   or   <none>
+    reading   <bos><question> q <passage> p <answer>  |  ids of the passage's answer, or nothing
     prose     <bos> t t t …                              every position predicts the next
 
-An answer's ids are a slice of the passage's ids, never the answer re-tokenised, and every answer position is scored
-among the ids that the constraint leaves there (``gpt/grounding.py``): the model is trained the way it is used.
+An answer's ids are a slice of the passage's ids, never the answer re-tokenised. What is learned of it is where it
+starts and, after each of its tokens, whether it goes on (``gpt/grounding.py``): it is trained the way it is used.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from gpt.cloze import Item, make_cloze, window
 from gpt.corpus import Prose, Question, QuestionSet
-from gpt.grounding import ANSWER_TOKENS, PASSAGE_TOKENS, choices, prompt_ids, prompt_kinds
+from gpt.grounding import ANSWER_TOKENS, PASSAGE_TOKENS, prompt_ids, prompt_kinds
 from gpt.tokenizer import Tokenizer
 
 PROSE_TOKENS = 256  # prose rows; shorter than reading rows since a CPU has few tokens to spend
@@ -27,23 +27,25 @@ IGNORE = -100
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """``ids`` with ``prompt`` leading ids that are given (0 for prose) and never learned, their ``kinds``, and for
-    every learned id what it is chosen among."""
+    """``ids`` with ``prompt`` leading ids that are given (0 for prose) and their ``kinds``; ``start`` is the place in
+    ``ids`` that the answer is copied from, -1 where the passage does not say."""
 
     ids: list[int]
-    prompt: int
+    prompt: int = 0
     kinds: list[int] = field(default_factory=list)
-    choices: list[list[int]] = field(default_factory=list)
+    start: int = -1
 
 
 def grounded_row(
-    tokenizer: Tokenizer, question: Sequence[int], passage: Sequence[int], answer: Sequence[int] | None
+    tokenizer: Tokenizer, question: Sequence[int], passage: Sequence[int], answer: tuple[int, int] | None
 ) -> Row:
-    """A reading row; ``answer`` is a run of ``passage``, None where the passage does not say."""
+    """A reading row; ``answer`` is (first, last) in ``passage``, last exclusive; None where it does not say."""
     prompt = prompt_ids(tokenizer, question, passage)
-    allowed = [sorted(ids) for ids in choices(tokenizer, passage, answer or ())]
-    learned = [tokenizer.none] if answer is None else [*answer, tokenizer.end]
-    return Row([*prompt, *learned], len(prompt), prompt_kinds(tokenizer, prompt), allowed[: len(learned)])
+    kinds = prompt_kinds(tokenizer, prompt)
+    if answer is None:
+        return Row(prompt, len(prompt), kinds)
+    first, last = answer
+    return Row([*prompt, *passage[first:last]], len(prompt), kinds, len(prompt) - 1 - len(passage) + first)
 
 
 def reading_row(tokenizer: Tokenizer, item: Item, rng: random.Random) -> Row | None:
@@ -58,7 +60,7 @@ def reading_row(tokenizer: Tokenizer, item: Item, rng: random.Random) -> Row | N
         return None
     low, high = max(0, last - PASSAGE_TOKENS), min(first, max(0, len(ids) - PASSAGE_TOKENS))
     start = rng.randint(min(low, high), max(low, high)) if len(ids) > PASSAGE_TOKENS else 0
-    return grounded_row(tokenizer, question, ids[start : start + PASSAGE_TOKENS], ids[first:last])
+    return grounded_row(tokenizer, question, ids[start : start + PASSAGE_TOKENS], (first - start, last - start))
 
 
 def token_span(spans: Sequence[tuple[int, int]], start: int, end: int) -> tuple[int, int]:
@@ -124,7 +126,7 @@ class Mixture:
             at = rng.randrange(max(1, len(document.text) - 400))
             text = document.text[at : at + 4 * PROSE_TOKENS]
             ids += [self.tokenizer.bos, *self.tokenizer.encode(text)]
-        return Row(ids[:PROSE_TOKENS], 0)
+        return Row(ids[:PROSE_TOKENS])
 
     def _cloze_row(self, rng: random.Random) -> Row | None:
         document = self._document(rng)
@@ -182,58 +184,46 @@ def _by_article(questions: QuestionSet) -> dict[int, list[int]]:
 
 
 @dataclass(frozen=True, slots=True)
-class MicroBatch:
-    """Rows padded to one length: ids (B, T), targets (B, T) with IGNORE where nothing is learned, prefixes (B,).
-
-    Reading rows have kinds (B, T) and choices (M, 2): pairs of a learned position, counted through the batch row by
-    row, and an id that is allowed there.
-    """
+class Prosaic:
+    """Prose rows: ids (B, T), all of one length; every position predicts the next."""
 
     ids: Tensor
-    targets: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """Reading rows padded to one length: ids and kinds (B, T), prefixes (B,), starts (B,) with -1 for none, and stops
+    (B, T): 1 where the answer ends, 0 where it goes on, IGNORE elsewhere."""
+
+    ids: Tensor
+    kinds: Tensor
     prefixes: Tensor
-    kinds: Tensor | None = None
-    choices: Tensor | None = None
-
-    def to(self, device: str) -> MicroBatch:
-        return MicroBatch(
-            self.ids.to(device),
-            self.targets.to(device),
-            self.prefixes.to(device),
-            None if self.kinds is None else self.kinds.to(device),
-            None if self.choices is None else self.choices.to(device),
-        )
+    starts: Tensor
+    stops: Tensor
 
 
-def micro_batches(rows: Sequence[Row], pad: int, tokens: int) -> list[MicroBatch]:
+def micro_batches(rows: Sequence[Row], pad: int, tokens: int, device: str = "cpu") -> list[Prosaic | Readings]:
     """Rows of like length together, at most ``tokens`` padded positions each; prose and reading are kept apart."""
-    batches: list[MicroBatch] = []
-    group: list[Row] = []
+    groups: list[list[Row]] = []
     for row in sorted(rows, key=lambda r: (r.prompt > 0, len(r.ids))):
-        if group and ((len(group) + 1) * len(row.ids) > tokens or (row.prompt > 0) != (group[0].prompt > 0)):
-            batches.append(_pad(group, pad))
-            group = []
-        group.append(row)
-    if group:
-        batches.append(_pad(group, pad))
-    return batches
+        last = groups[-1] if groups else None
+        if last is None or (len(last) + 1) * len(row.ids) > tokens or (row.prompt > 0) != (last[0].prompt > 0):
+            groups.append([])
+        groups[-1].append(row)
+    return [_readings(g, pad, device) if g[0].prompt else Prosaic(torch.tensor([r.ids for r in g], device=device))
+            for g in groups]  # fmt: skip
 
 
-def _pad(rows: Sequence[Row], pad: int) -> MicroBatch:
-    width = max(len(row.ids) for row in rows) - 1
-    ids = torch.full((len(rows), width), pad, dtype=torch.long)
-    targets = torch.full((len(rows), width), IGNORE, dtype=torch.long)
-    for i, row in enumerate(rows):
-        n = len(row.ids) - 1
-        ids[i, :n] = torch.tensor(row.ids[:-1])
-        targets[i, :n] = torch.tensor(row.ids[1:])
-        targets[i, : max(0, row.prompt - 1)] = IGNORE
-    prefixes = torch.tensor([row.prompt for row in rows])
-    if not rows[0].prompt:
-        return MicroBatch(ids, targets, prefixes)
+def _readings(rows: Sequence[Row], pad: int, device: str) -> Readings:
+    width = max(len(row.ids) for row in rows)
+    ids = torch.full((len(rows), width), pad)
     kinds = torch.zeros_like(ids)
+    stops = torch.full_like(ids, IGNORE)
     for i, row in enumerate(rows):
+        ids[i, : len(row.ids)] = torch.tensor(row.ids)
         kinds[i, : len(row.kinds)] = torch.tensor(row.kinds)
-    allowed = [ids_at for row in rows for ids_at in row.choices]
-    pairs = torch.tensor([(n, token) for n, ids_at in enumerate(allowed) for token in ids_at])
-    return MicroBatch(ids, targets, prefixes, kinds, pairs)
+        stops[i, row.prompt : len(row.ids)] = 0
+        if row.start >= 0:
+            stops[i, len(row.ids) - 1] = 1
+    prefixes, starts = torch.tensor([row.prompt for row in rows]), torch.tensor([row.start for row in rows])
+    return Readings(*(t.to(device) for t in (ids, kinds, prefixes, starts, stops)))

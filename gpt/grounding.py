@@ -1,4 +1,4 @@
-"""What training and reading share: the prompt, the kinds of its tokens, and what may come next in an answer.
+"""What training and reading share: the prompt and the kinds of its tokens.
 
 The prompt   <bos><question> q <passage> p <answer>   puts the question first, so that the decoder knows what to look
 for while it reads. Every token has a kind, and the model adds a learned vector for it:
@@ -7,16 +7,22 @@ for while it reads. Every token has a kind, and the model adds a learned vector 
     1  the question                                4  ... together with its neighbour: a pair the question has too
     2  a passage token that the question lacks
 
-A small decoder needs millions of examples to grow heads that find equal tokens (600 steps of nothing but copying did
+A small decoder needs millions of examples to grow heads that find equal tokens (750 steps of nothing but copying did
 not do it); reading comprehension before pre-training gave the match as an input (DrQA, Chen et al. 2017), and so do we.
+
+An answer is then  start, more, more, …, end:  the copy head points at the passage token where it begins (or the model
+says <none>), and after every token copied from there it says <more> or <end>. Nothing else can be said.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from gpt.model import GPT
 from gpt.tokenizer import Tokenizer
 
 QUESTION_TOKENS = 64
@@ -52,14 +58,13 @@ def prompt_kinds(tokenizer: Tokenizer, prompt: Sequence[int]) -> list[int]:
     return [PLAIN, PLAIN, *[QUESTION] * (at - 2), PLAIN, *kinds.tolist(), PLAIN]
 
 
-def choices(tokenizer: Tokenizer, passage: Sequence[int], answer: Sequence[int]) -> Iterator[set[int]]:
-    """For the first token of an answer, each further one and the end: the ids that the constraint leaves.
+def start_logprobs(model: GPT, tokenizer: Tokenizer, hidden: Tensor, prefixes: Tensor, kinds: Tensor) -> Tensor:
+    """Log-probabilities (B, T + 1), fp32, that the answer starts at each place of the prompt; the last is <none>.
 
-    First any token of the passage, or <none>; then what follows the run so far wherever it stands, or <end>. These
-    are the states that ``gpt/constrain.py``'s automaton passes through.
+    ``hidden`` (B, T, C) are the states of rows whose prompts have ``prefixes`` (B,) tokens; places that are no passage
+    tokens have probability 0.
     """
-    yield {*passage, tokenizer.none}
-    places = [i for i, token in enumerate(passage) if answer and token == answer[0]]
-    for token in [*answer[1:], None]:
-        yield {*(passage[i + 1] for i in places if i + 1 < len(passage)), tokenizer.end}
-        places = [i + 1 for i in places if i + 1 < len(passage) and passage[i + 1] == token]
+    states = hidden[torch.arange(len(prefixes), device=hidden.device), prefixes - 1]  # (B, C), at <answer>
+    scores = model.point(states, hidden).masked_fill(kinds < PASSAGE, float("-inf"))
+    none = model.unembed(states)[:, tokenizer.none, None]
+    return torch.cat((scores, none), dim=1).log_softmax(dim=-1)

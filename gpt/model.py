@@ -6,6 +6,8 @@
 - causal multi-head attention, optionally grouped keys and values (Ainslie et al. 2023), with QK-norm
   (Henry et al. 2020); a prefix-LM mask lets prompt tokens see the whole prompt (Raffel et al. 2020)
 - SwiGLU MLP (Shazeer 2020); RMSNorm without gain (Zhang & Sennrich 2019); no biases
+- copy head: a last query and key that point from the answer to the place it is copied from (Vinyals et al. 2015,
+  Gu et al. 2016), used when the answer may only be a quotation
 - unembedding tied to the embedding; softmax with temperature is the sampler's (``gpt/sampling.py``)
 
 Shapes: B rows, T tokens, S keys, C width, H heads, G key/value heads, D head size, V vocabulary.
@@ -135,6 +137,8 @@ class GPT(nn.Module):
         # Kind 0 is plain: it adds nothing and never learns.
         self.kinds = nn.Embedding(config.kinds, config.width, padding_idx=0) if config.kinds else None
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
+        self.copy_query = Linear(config.width, config.width) if config.kinds else None
+        self.copy_key = Linear(config.width, config.width) if config.kinds else None
         cos, sin = rotary_tables(config.context, config.head_dim, config.rope_base)
         self.register_buffer("cos", cos, persistent=False)
         self.register_buffer("sin", sin, persistent=False)
@@ -148,7 +152,9 @@ class GPT(nn.Module):
         if self.kinds is not None:
             nn.init.normal_(self.kinds.weight, std=0.02, generator=generator)
             self.kinds.weight[0] = 0.0
-        for name, parameter in self.blocks.named_parameters():
+        for name, parameter in self.named_parameters():
+            if name in ("embedding.weight", "kinds.weight"):
+                continue
             if name.endswith(("output.weight", "down.weight")):
                 parameter.zero_()
             else:
@@ -196,6 +202,13 @@ class GPT(nn.Module):
     def unembed(self, hidden: Tensor) -> Tensor:
         """Logits (..., V) in fp32 for hidden states (..., C)."""
         return F.linear(hidden, self.embedding.weight.to(hidden.dtype)).float()
+
+    def point(self, states: Tensor, hidden: Tensor) -> Tensor:
+        """Copy scores (B, T), fp32: how much the states (B, C) point at each place of hidden (B, T, C)."""
+        if self.copy_query is None or self.copy_key is None:
+            raise ValueError("this model has no copy head, so it cannot quote; use one whose config has kinds")
+        q, k = self.copy_query(states).float(), self.copy_key(hidden).float()
+        return torch.einsum("bc,btc->bt", q, k) * self.config.width**-0.5
 
     def logits(self, ids: Tensor, **options: Tensor | KVCache | None) -> Tensor:
         """(B, T, V): ``unembed(forward(ids))``."""

@@ -61,8 +61,9 @@ def make_optimizers(
     model: GPT, *, matrix_lr: float, embedding_lr: float, weight_decay: float
 ) -> list[torch.optim.Optimizer]:
     """Muon over the blocks' matrices and AdamW over the embeddings; every parameter is in exactly one of them."""
-    matrices = list(model.blocks.parameters())
-    embedding = [p for name, p in model.named_parameters() if not name.startswith("blocks.")]
+    tables = ("embedding.weight", "kinds.weight")
+    matrices = [p for name, p in model.named_parameters() if name not in tables]
+    embedding = [p for name, p in model.named_parameters() if name in tables]
     if sum(p.numel() for p in matrices + embedding) != sum(p.numel() for p in model.parameters()):
         raise AssertionError("a parameter belongs to no optimiser")
     optimizers: list[torch.optim.Optimizer] = [

@@ -2,20 +2,19 @@
 
 An answer can only be a run of a passage's ids, so nothing has to be generated token by token:
 
-pass 1  reads the prompts of all passages at once. The distribution after <answer> says how probable each first token
-        is, and how probable <none> ("the passage does not say").
-pass 2  puts the most probable starts behind their prompts as branches of a tree (each branch sees its prompt and
-        itself; Miao et al. 2024) and reads, at every position, the probability of going on and of ending there.
+pass 1  reads the prompts of all passages at once. The copy head says how probable an answer starts at each token, and
+        how probable <none> is ("the passage does not say").
+pass 2  puts what follows the most probable starts behind their prompts as branches of a tree (each branch sees its
+        prompt and itself; Miao et al. 2024) and reads, after every token, the probability to go on and to end there.
 
-Every softmax runs over what the constraint leaves at that place (``gpt/grounding.py``), as it did in training. So
-log p(span) = log p(t1) + log p(t2|t1) + … + log p(<end>|t1…tn)  is exact for every span from a short-listed start,
-and the best is found without a search. The quotation is ``passage[start:end]``: a slice, never typed out.
+So  log p(span) = log p(start) + log p(<more>|t1) + … + log p(<end>|t1…tn)  is exact for every span from a short-listed
+start, and the best is found without a search. The quotation is ``passage[start:end]``: a slice, never typed out.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from torch import Tensor
 
 from gpt.cache import KVCache
 from gpt.engine import Engine
-from gpt.grounding import ANSWER_TOKENS, PASSAGE_TOKENS, choices, prompt_ids, prompt_kinds
+from gpt.grounding import ANSWER_TOKENS, PASSAGE_TOKENS, prompt_ids, prompt_kinds, start_logprobs
 from gpt.sampling import SamplingParams, sample
 
 STARTS = 12  # short-listed starts over all passages
@@ -39,7 +38,7 @@ class Cancelled(Exception):
 class Span:
     """``passages[passage][start:end]`` with its exact log-probability (natural, the <end> included).
 
-    ``tokens`` are the ids with the log-probability of each given those before it.
+    ``tokens`` are the ids with the log-probability of each: the first to be the start, the others to be gone on to.
     """
 
     passage: int
@@ -68,6 +67,11 @@ class _Window:
     spans: list[tuple[int, int]]
     prompt: list[int] = field(default_factory=list)
 
+    @property
+    def offset(self) -> int:
+        """Where the passage's ids begin in the prompt."""
+        return len(self.prompt) - 1 - len(self.ids)
+
 
 class Reader:
     """Reads passages for a question with one engine; stateless between calls, safe to share between threads."""
@@ -91,11 +95,11 @@ class Reader:
         _check(cancel)
         lengths = torch.tensor([len(w.prompt) for w in windows])
         room = ANSWER_TOKENS
-        cache, first = self._prefill(windows, lengths, starts * room)  # first: (R, V) log-probabilities
+        cache, first = self._prefill(windows, lengths, starts * room)  # first: (R, W + 1) log-probabilities
         none = [0.0] * len(passages)
         for row, window in enumerate(windows):
-            none[window.passage] += float(first[row, self.tokenizer.none])  # every window has to say no
-        branches = self._shortlist(windows, first, starts, room)
+            none[window.passage] += float(first[row, -1])  # every window has to say no
+        branches = self._shortlist(windows, first, starts)
         _check(cancel)
         spans = self._score(windows, lengths, cache, first, branches, room)
         return Reading(tuple(spans), tuple(none), int(lengths.sum()), 2)
@@ -134,24 +138,15 @@ class Reader:
             mask = mask & (keys[None] <= keys[:, None])
         cache = KVCache(self.model.config, rows, width + room, dtype=self.model.compute_dtype, device=device)
         hidden = self.model(ids.to(device), cache=cache, mask=mask.to(device), kinds=kinds.to(device))  # (R, W, C)
-        last = hidden[torch.arange(rows), lengths - 1]  # the state at <answer>
-        starts = [next(choices(self.tokenizer, window.ids, ())) for window in windows]
-        return cache, self._logprobs(last, starts)
-
-    def _logprobs(self, hidden: Tensor, allowed: Sequence[Collection[int]]) -> Tensor:
-        """Log-softmax (N, V) of hidden states (N, C), each over its allowed ids; minus infinity elsewhere."""
-        logits = self.model.unembed(hidden).cpu()
-        mask = torch.full_like(logits, float("-inf"))
-        for row, ids in enumerate(allowed):
-            mask[row, torch.tensor(list(ids))] = 0.0
-        return (logits + mask).log_softmax(dim=-1)
+        first = start_logprobs(self.model, self.tokenizer, hidden, lengths.to(device), kinds.to(device))
+        return cache, first.cpu()
 
     @staticmethod
-    def _shortlist(windows: list[_Window], first: Tensor, starts: int, room: int) -> list[tuple[int, int]]:
-        """(window, token) of the starts with the most probable first token, ties by place."""
+    def _shortlist(windows: list[_Window], first: Tensor, starts: int) -> list[tuple[int, int]]:
+        """(window, token) of the most probable starts over all windows, ties by place."""
         scored: list[tuple[float, int, int]] = []
         for row, window in enumerate(windows):
-            values = first[row, torch.tensor(window.ids)]
+            values = first[row, window.offset : window.offset + len(window.ids)]
             top = values.topk(min(starts, len(window.ids)))
             scored += [(-v, row, i) for v, i in zip(top.values.tolist(), top.indices.tolist(), strict=True)]
         return [(row, token) for _, row, token in sorted(scored)[:starts]]
@@ -191,25 +186,25 @@ class Reader:
         device = self.model.embedding.weight.device
         branch_cache = cache if len(rows) == cache.keys.shape[1] else cache.rows(torch.tensor(rows), width)
         hidden = self.model(ids.to(device), cache=branch_cache, mask=mask.to(device), positions=positions.to(device))
+        going = self.model.unembed(hidden)[..., [self.tokenizer.more, self.tokenizer.end]].log_softmax(-1).cpu()
         spans: list[Span] = []
         for (row, token), (n, at) in places.items():
-            run = runs[row, token]
-            allowed = list(choices(self.tokenizer, windows[row].ids, run))[1:]
-            logprobs = self._logprobs(hidden[n, at : at + len(run)], allowed)
-            spans += self._branch_spans(windows[row], token, run, logprobs, first[row])
+            window, run = windows[row], runs[row, token]
+            start = float(first[row, window.offset + token])
+            spans += self._branch_spans(window, token, run, start, going[n, at : at + len(run)])
         spans.sort(key=lambda span: (-span.logprob, span.passage, span.start, span.end))
         return _distinct(spans)
 
-    def _branch_spans(self, window: _Window, token: int, run: list[int], logprobs: Tensor, first: Tensor) -> list[Span]:
-        """The spans that begin at ``token``, the three best ends."""
-        going = [float(first[run[0]])]
-        going += logprobs[torch.arange(len(run) - 1), torch.tensor(run[1:], dtype=torch.long)].tolist()
-        total = torch.tensor(going).cumsum(0) + logprobs[: len(run), self.tokenizer.end]
+    @staticmethod
+    def _branch_spans(window: _Window, token: int, run: list[int], start: float, going: Tensor) -> list[Span]:
+        """The three best spans that begin at ``token``; going (len(run), 2) are log p(<more>) and log p(<end>)."""
+        steps = [start, *going[:-1, 0].tolist()]
+        total = torch.tensor(steps).cumsum(0) + going[:, 1]
         spans = []
         for last in total.topk(min(3, len(run))).indices.tolist():
-            tokens = tuple(zip(run[: last + 1], going[: last + 1], strict=True))
-            start, end = window.spans[token][0], window.spans[token + last][1]
-            spans.append(Span(window.passage, start, end, float(total[last]), tokens))
+            tokens = tuple(zip(run[: last + 1], steps[: last + 1], strict=True))
+            begin, end = window.spans[token][0], window.spans[token + last][1]
+            spans.append(Span(window.passage, begin, end, float(total[last]), tokens))
         return spans
 
 

@@ -17,7 +17,7 @@ from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
 from tokenizers import Tokenizer as BPE
 
 SPECIALS = (
-    *("<pad>", "<bos>", "<question>", "<passage>", "<answer>", "<none>", "<end>", "<blank>"),
+    *("<pad>", "<bos>", "<question>", "<passage>", "<answer>", "<none>", "<end>", "<more>"),
     *(f"<reserved{i}>" for i in range(8)),
 )
 PIECES = (
@@ -52,7 +52,7 @@ class Tokenizer:
                 raise ValueError(f"the tokenizer lacks the special token {name}; it was not made for this model")
             self.special[name] = token
         self.folded = self._fold_table()
-        self.pad, self.bos, self.question, self.passage, self.answer, self.none, self.end, self.blank = (
+        self.pad, self.bos, self.question, self.passage, self.answer, self.none, self.end, self.more = (
             self.special[name] for name in SPECIALS[:8]
         )
 

@@ -21,7 +21,8 @@ import torch.nn.functional as F
 from gpt.checkpoint import Progress, find_checkpoint, load_checkpoint, load_weights, save_checkpoint, save_model
 from gpt.config import GPTConfig
 from gpt.corpus import Prose, QuestionSet, read_prose, read_questions
-from gpt.examples import IGNORE, MicroBatch, Mixture, micro_batches
+from gpt.examples import IGNORE, Mixture, Prosaic, Readings, micro_batches
+from gpt.grounding import start_logprobs
 from gpt.model import GPT, prefix_mask
 from gpt.optim import make_optimizers
 from gpt.tokenizer import Tokenizer
@@ -75,21 +76,25 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def loss_of(model: GPT, batch: MicroBatch) -> torch.Tensor:
-    """Summed cross-entropy over the learned positions; hidden states elsewhere are never unembedded.
+def prose_loss(model: GPT, batch: Prosaic) -> torch.Tensor:
+    """Mean cross-entropy of every next token."""
+    logits = model.logits(batch.ids[:, :-1])
+    return F.cross_entropy(logits.flatten(0, 1), batch.ids[:, 1:].flatten())
 
-    The softmax of an answer position runs over what the constraint allows there and nothing else: a decoder that can
-    only quote need not learn to rule out the rest of its vocabulary.
+
+def reading_loss(model: GPT, tokenizer: Tokenizer, batch: Readings) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean cross-entropy of where answers start (or that they do not), and summed one of whether they go on.
+
+    The start is chosen among the tokens of the passage and <none>, going on between <more> and <end>: a decoder that
+    can only quote need not learn to rule out the rest of its vocabulary.
     """
-    mask = None if batch.choices is None else prefix_mask(batch.prefixes, batch.ids.shape[1])
-    hidden = model(batch.ids, mask=mask, kinds=batch.kinds)
-    learned = batch.targets != IGNORE
-    logits = model.unembed(hidden[learned])
-    if batch.choices is not None:
-        allowed = torch.zeros_like(logits, dtype=torch.bool)
-        allowed[batch.choices[:, 0], batch.choices[:, 1]] = True
-        logits = logits.masked_fill(~allowed, float("-inf"))
-    return F.cross_entropy(logits, batch.targets[learned], reduction="sum")
+    hidden = model(batch.ids, mask=prefix_mask(batch.prefixes, batch.ids.shape[1]), kinds=batch.kinds)
+    start = start_logprobs(model, tokenizer, hidden, batch.prefixes, batch.kinds)
+    target = torch.where(batch.starts >= 0, batch.starts, batch.ids.shape[1])
+    states = hidden[batch.stops != IGNORE]
+    going = model.unembed(states)[:, [tokenizer.more, tokenizer.end]]
+    stop = F.cross_entropy(going, batch.stops[batch.stops != IGNORE], reduction="sum")
+    return F.nll_loss(start, target), stop
 
 
 class Trainer:
@@ -119,19 +124,26 @@ class Trainer:
         return warm * max(0.02, min(1.0, left))
 
     def step(self) -> dict[str, float]:
-        """One update; returns the mean loss of prose and of answers."""
+        """One update; returns the mean loss of prose, of where answers start and of where they stop."""
         rows = self.mixture.batch(self.progress.step, self.args.rows)
-        batches = [b.to(self.args.device) for b in micro_batches(rows, self.tokenizer.pad, self.args.micro_tokens)]
-        counts = {"prose": 0, "answer": 0}
+        batches = micro_batches(rows, self.tokenizer.pad, self.args.micro_tokens, self.args.device)
+        prose = sum(len(b.ids) for b in batches if isinstance(b, Prosaic))
+        reading = len(rows) - prose
+        stops = sum(int((b.stops != IGNORE).sum()) for b in batches if isinstance(b, Readings))
+        sums = {"prose": 0.0, "start": 0.0, "stop": 0.0}
         for b in batches:
-            counts[self._kind(b)] += int((b.targets != IGNORE).sum())
-        sums = {"prose": 0.0, "answer": 0.0}
-        for b in batches:
-            kind = self._kind(b)
-            loss = loss_of(self.model, b)
-            # Prose has some 400 learned positions a row and an answer 6: each kind counts by its own mean.
-            (loss / counts[kind] * (0.5 if kind == "prose" else 1.0)).backward()
-            sums[kind] += float(loss.detach())
+            # Each kind counts by its own mean, since a prose row has 255 learned positions and an answer a few.
+            if isinstance(b, Prosaic):
+                loss = prose_loss(self.model, b) * (len(b.ids) / prose)
+                sums["prose"] += float(loss.detach())
+                loss = 0.5 * loss
+            else:
+                start, stop = reading_loss(self.model, self.tokenizer, b)
+                start, stop = start * (len(b.ids) / reading), stop / max(1, stops)
+                sums["start"] += float(start.detach())
+                sums["stop"] += float(stop.detach())
+                loss = start + stop
+            loss.backward()
         if not all(math.isfinite(value) for value in sums.values()):
             raise FloatingPointError(
                 f"the loss is not finite at step {self.progress.step}; the last checkpoint is intact: "
@@ -145,11 +157,7 @@ class Trainer:
             optimizer.zero_grad(set_to_none=True)
         self.progress.step += 1
         self.progress.tokens += sum(len(row.ids) for row in rows)
-        return {kind: sums[kind] / counts[kind] for kind in sums if counts[kind]}
-
-    @staticmethod
-    def _kind(batch: MicroBatch) -> str:
-        return "prose" if batch.choices is None else "answer"
+        return {kind: sums[kind] for kind, there in (("prose", prose), ("start", reading), ("stop", stops)) if there}
 
     def run(self, heldout: Sequence[Prose]) -> None:
         """Train to the end, checkpointing every ``--checkpoint-seconds``; then write the finished model."""

@@ -79,7 +79,7 @@ def test_ours_is_counted_as_torch_counts_it(config: GPTConfig) -> None:
     assert table.weights == sum(p.numel() for p in model.parameters())
     assert table.cache_bytes_per_token() == config.cache_bytes_per_token
     per_head = table.shape.kv_heads + table.shape.kv_heads + table.shape.heads
-    assert table.matrices == 2 + config.layers * (per_head + 1 + 3)
+    assert table.matrices == 4 + config.layers * (per_head + 1 + 3)
     assert "the embedding's" in str(table)
 
 

@@ -56,21 +56,22 @@ def test_scores_equal_a_plain_forward_pass(prefix_lm: bool) -> None:
         encoded = tokenizer.encode_spans(TEXTS[span.passage])
         prompt = prompt_ids(tokenizer, tokenizer.encode("Who lit the lighthouse?"), encoded.ids)
         run = [token for token, _ in span.tokens]
-        ids = torch.tensor([[*prompt, *run, tokenizer.end]])
-        size = ids.shape[1] - 1
+        size = len(prompt) + len(run)
         mask = torch.ones(size, size, dtype=torch.bool).tril()
         if prefix_lm:
             mask[:, : len(prompt)] = True
         kinds = torch.zeros(1, size, dtype=torch.long)
         kinds[0, : len(prompt)] = torch.tensor(prompt_kinds(tokenizer, prompt))
         with torch.inference_mode():
-            logits = model.logits(ids[:, :-1], mask=mask[None, None], kinds=kinds)[0, len(prompt) - 1 :]
-        logprobs = torch.full_like(logits, float("-inf"))
-        for i in range(len(run) + 1):  # by hand: what may follow is what follows the run somewhere in the passage
-            follow = {encoded.ids[p + i] for p in range(len(encoded.ids) - i) if encoded.ids[p : p + i] == run[:i]}
-            follow.add(tokenizer.end if i else tokenizer.none)
-            logprobs[i, list(follow)] = logits[i, list(follow)].log_softmax(-1)
-        wanted = sum(float(logprobs[i, token]) for i, token in enumerate([*run, tokenizer.end]))
+            hidden = model(torch.tensor([[*prompt, *run]]), mask=mask[None, None], kinds=kinds)
+            state = hidden[0, len(prompt) - 1]
+            first = len(prompt) - 1 - len(encoded.ids)
+            scores = model.point(state[None], hidden)[0, first : len(prompt) - 1]
+            none = model.unembed(state)[tokenizer.none]
+            going = model.unembed(hidden[0, len(prompt) :])[:, [tokenizer.more, tokenizer.end]].log_softmax(-1)
+        starts = torch.cat((scores, none[None])).log_softmax(0)
+        at = [a for a, _ in encoded.spans].index(span.start)
+        wanted = float(starts[at] + going[:-1, 0].sum() + going[-1, 1])
         assert span.logprob == pytest.approx(wanted, abs=2e-4)
     plain = [float(x) for x in reading.none_logprobs]
     assert all(value < 0 for value in plain)

@@ -17,7 +17,8 @@ from safetensors.torch import load_file
 
 from gpt.cloze import Item, make_cloze
 from gpt.corpus import read_prose, read_questions
-from gpt.examples import IGNORE, PASSAGE_TOKENS, Mixture, micro_batches, reading_row, token_span
+from gpt.examples import IGNORE, Mixture, Readings, micro_batches, reading_row, token_span
+from gpt.grounding import PASSAGE, PASSAGE_TOKENS
 from gpt.tokenizer import Tokenizer
 from gpt.train import main
 
@@ -110,13 +111,12 @@ def test_answer_ids_are_a_slice_of_the_prompt(data: Path) -> None:
     start = EN.index("Thomas Arden")
     row = reading_row(tokenizer, Item("Who built it?", EN, (start, start + len("Thomas Arden"))), rng)
     assert row is not None
-    answer = row.ids[row.prompt : -1]
-    assert row.ids[-1] == tokenizer.end
+    answer = row.ids[row.prompt :]
     assert tokenizer.decode(answer).strip() == "Thomas Arden"
-    assert any(row.ids[i : i + len(answer)] == answer for i in range(row.prompt))
+    assert row.ids[row.start : row.start + len(answer)] == answer and row.start < row.prompt
     none = reading_row(tokenizer, Item("Who sank it?", EN, None), rng)
     assert none is not None
-    assert none.ids[none.prompt :] == [tokenizer.none]
+    assert none.ids[none.prompt :] == [] and none.start == -1
 
 
 def test_a_long_passage_is_cut_around_its_answer(data: Path) -> None:
@@ -135,7 +135,7 @@ def test_token_span_moves_outward() -> None:
     assert token_span([(0, 3), (3, 7), (7, 9)], 3, 7) == (1, 2)
 
 
-def test_only_answers_are_learned_and_among_what_the_passage_allows(data: Path) -> None:
+def test_starts_and_stops_stand_where_the_answer_does(data: Path) -> None:
     tokenizer, rng = Tokenizer.load(data / "tok"), random.Random(1)
     rows = []
     for _ in range(6):
@@ -144,15 +144,19 @@ def test_only_answers_are_learned_and_among_what_the_passage_allows(data: Path) 
         if row:
             rows.append(row)
     rows.append(reading_row(tokenizer, Item("Who sank it?", EN, None), rng))
-    assert all(len(row.choices) == len(row.ids) - row.prompt for row in rows)
     for batch in micro_batches(rows, tokenizer.pad, 10_000):
-        learned = batch.targets[batch.targets != IGNORE].tolist()
-        assert batch.choices is not None
-        allowed = [set() for _ in learned]
-        for place, token in batch.choices.tolist():
-            allowed[place].add(token)
-        assert all(token in ids for token, ids in zip(learned, allowed, strict=True))
-        assert sum(len(row.ids) - row.prompt for row in rows) == len(learned)
+        assert isinstance(batch, Readings)
+        for i, start in enumerate(batch.starts.tolist()):
+            stops = batch.stops[i][batch.stops[i] != IGNORE].tolist()
+            prompt = int(batch.prefixes[i])
+            if start < 0:
+                assert stops == []
+                continue
+            assert stops == [0] * (len(stops) - 1) + [1]
+            copied = batch.ids[i, start : start + len(stops)].tolist()
+            assert copied == batch.ids[i, prompt : prompt + len(stops)].tolist()
+            assert bool((batch.kinds[i, start : start + len(stops)] >= PASSAGE).all())
+    assert any(row.start < 0 for row in rows) and any(row.start >= 0 for row in rows)
 
 
 def test_clozes_answer_with_the_passage_itself() -> None:
@@ -186,7 +190,7 @@ def test_training_lowers_the_loss(data: Path, tmp_path: Path) -> None:
     assert main(command(data, tmp_path, "--steps", "80")) == 0
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert log[-2]["prose"] < 0.95 * log[0]["prose"]  # a running mean, so it lags
-    assert log[-2]["answer"] < 0.8 * log[0]["answer"]
+    assert log[-2]["start"] < 0.9 * log[0]["start"]
     assert set(log[-1]["bits_per_byte"]) == {"en", "zh"}
     tuned = [
         "tune",
