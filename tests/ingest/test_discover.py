@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -122,15 +123,27 @@ def test_odd_names(tmp_path: Path) -> None:
     shown.encode("utf-8")
 
 
-def test_deep_folders(tmp_path: Path) -> None:
-    folder = tmp_path
+@pytest.fixture
+def deep_root(tmp_path: Path) -> Iterator[Path]:
+    """A folder whose tree is removed afterwards by hand: shutil.rmtree, which pytest uses, recurses and fails."""
+    root = tmp_path / "deep"
+    root.mkdir()
+    yield root
+    folders = [root]  # breadth first, so that reversed every folder comes after what it holds
+    for folder in folders:
+        for entry in folder.iterdir():
+            if entry.is_dir():
+                folders.append(entry)
+            else:
+                entry.unlink()
+    for folder in reversed(folders):
+        folder.rmdir()
+
+
+def test_deep_folders(deep_root: Path) -> None:
+    folder = deep_root
     for _ in range(1200):
         folder = folder / "d"
         folder.mkdir()
-    deep = write(folder / "deep.txt")
-    found = names(tmp_path)
-    deep.unlink()
-    while folder != tmp_path:  # by hand: shutil.rmtree, which pytest uses, recurses
-        folder.rmdir()
-        folder = folder.parent
-    assert len(found) == 1
+    write(folder / "deep.txt")
+    assert len(names(deep_root)) == 1
