@@ -1,7 +1,7 @@
 """Bytes to text: byte-order mark, then strict UTF-8, then the encoding whose reading looks most like real text.
 
-The last step scores each candidate by the share of very common characters among its non-ASCII ones; over 1,068
-Chinese files in GB18030, GBK, Big5 and UTF-16 this named every encoding, and a wrong one scores near nothing.
+The last step scores each candidate by the share of very common characters among its non-ASCII ones: running text
+scores high in its own encoding and low in a wrong one.
 """
 
 from __future__ import annotations
