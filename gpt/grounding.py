@@ -66,5 +66,5 @@ def start_logprobs(model: GPT, tokenizer: Tokenizer, hidden: Tensor, prefixes: T
     """
     states = hidden[torch.arange(len(prefixes), device=hidden.device), prefixes - 1]  # (B, C), at <answer>
     scores = model.point(states, hidden).masked_fill(kinds < PASSAGE, float("-inf"))
-    none = model.unembed(states)[:, tokenizer.none, None]
+    none = model.unembed(states, [tokenizer.none])
     return torch.cat((scores, none), dim=1).log_softmax(dim=-1)

@@ -17,6 +17,7 @@ from torch import Tensor
 from gpt.checkpoint import save_model
 from gpt.config import GPTConfig
 from gpt.model import GPT, rotary_tables
+from gpt.precision import fast_dtype
 from gpt.tokenizer import Tokenizer
 
 __all__ = ["BUNDLED", "PICKLED", "WEIGHTS", "find_model", "load_model", "read_config", "save_model"]
@@ -75,7 +76,8 @@ def load_model(
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
 ) -> tuple[GPT, Tokenizer]:
-    """A model ready to run, and its tokenizer. Device: CUDA where there is one, else the CPU; dtype: float32.
+    """A model ready to run, and its tokenizer. Device: CUDA where there is one, else the CPU; dtype: the
+    one it multiplies fastest in (:func:`gpt.precision.fast_dtype`).
 
     ValueError, one sentence, for: a missing file, pickled weights, another family of model, a tokenizer of
     another size, missing, foreign or wrongly shaped matrices, and weights that are not finite.
@@ -93,7 +95,7 @@ def load_model(
             f" {config.vocab_size:,}; they were not made for each other"
         )
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    model = _assemble(config, path, place, dtype or torch.float32)
+    model = _assemble(config, path, place, dtype or fast_dtype(place))
     return model, tokenizer
 
 

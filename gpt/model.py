@@ -15,6 +15,8 @@ Shapes: B rows, T tokens, S keys, C width, H heads, G key/value heads, D head si
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -199,9 +201,10 @@ class GPT(nn.Module):
             cache.advance(T)
         return norm(x, self.config.norm_eps)
 
-    def unembed(self, hidden: Tensor) -> Tensor:
-        """Logits (..., V) in fp32 for hidden states (..., C)."""
-        return F.linear(hidden, self.embedding.weight.to(hidden.dtype)).float()
+    def unembed(self, hidden: Tensor, only: Sequence[int] | None = None) -> Tensor:
+        """Logits (..., V) in fp32 for hidden states (..., C); with ``only``, those of these ids, (..., len(only))."""
+        weight = self.embedding.weight if only is None else self.embedding.weight[list(only)]
+        return F.linear(hidden, weight.to(hidden.dtype)).float()
 
     def point(self, states: Tensor, hidden: Tensor) -> Tensor:
         """Copy scores (B, T), fp32: how much the states (B, C) point at each place of hidden (B, T, C)."""

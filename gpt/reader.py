@@ -23,10 +23,11 @@ from torch import Tensor
 
 from gpt.cache import KVCache
 from gpt.engine import Engine
-from gpt.grounding import ANSWER_TOKENS, PASSAGE_TOKENS, prompt_ids, prompt_kinds, start_logprobs
+from gpt.grounding import PASSAGE_TOKENS, prompt_ids, prompt_kinds, start_logprobs
 from gpt.sampling import SamplingParams, sample
 
-STARTS = 12  # short-listed starts over all passages
+STARTS = 8  # short-listed starts over all passages
+RUN_TOKENS = 32  # longest answer that is scored; the sentence around it is what a longer one is quoted by
 WINDOW_OVERLAP = 64
 
 
@@ -94,7 +95,7 @@ class Reader:
             return Reading((), tuple(0.0 for _ in passages))
         _check(cancel)
         lengths = torch.tensor([len(w.prompt) for w in windows])
-        room = ANSWER_TOKENS
+        room = RUN_TOKENS
         cache, first = self._prefill(windows, lengths, starts * room)  # first: (R, W + 1) log-probabilities
         none = [0.0] * len(passages)
         for row, window in enumerate(windows):
@@ -186,7 +187,7 @@ class Reader:
         device = self.model.embedding.weight.device
         branch_cache = cache if len(rows) == cache.keys.shape[1] else cache.rows(torch.tensor(rows), width)
         hidden = self.model(ids.to(device), cache=branch_cache, mask=mask.to(device), positions=positions.to(device))
-        going = self.model.unembed(hidden)[..., [self.tokenizer.more, self.tokenizer.end]].log_softmax(-1).cpu()
+        going = self.model.unembed(hidden, [self.tokenizer.more, self.tokenizer.end]).log_softmax(-1).cpu()
         spans: list[Span] = []
         for (row, token), (n, at) in places.items():
             window, run = windows[row], runs[row, token]

@@ -92,7 +92,7 @@ def reading_loss(model: GPT, tokenizer: Tokenizer, batch: Readings) -> tuple[tor
     start = start_logprobs(model, tokenizer, hidden, batch.prefixes, batch.kinds)
     target = torch.where(batch.starts >= 0, batch.starts, batch.ids.shape[1])
     states = hidden[batch.stops != IGNORE]
-    going = model.unembed(states)[:, [tokenizer.more, tokenizer.end]]
+    going = model.unembed(states, [tokenizer.more, tokenizer.end])
     stop = F.cross_entropy(going, batch.stops[batch.stops != IGNORE], reduction="sum")
     return F.nll_loss(start, target), stop
 

@@ -36,7 +36,7 @@ def refused(folder: Path, message: str) -> None:
 
 
 def test_a_saved_model_comes_back_the_same(folder: Path, model: GPT, tokenizer: Tokenizer) -> None:
-    loaded, words = load_model(folder, device="cpu")
+    loaded, words = load_model(folder, device="cpu", dtype=torch.float32)
     ids = torch.tensor([tokenizer.encode("The cat sat on 北京")])
     assert torch.equal(loaded.logits(ids), model.logits(ids))
     assert loaded.config == model.config and words.encode("The cat") == tokenizer.encode("The cat")
@@ -49,7 +49,7 @@ def test_half_size_weights_load_as_float32(
     model: GPT, tokenizer: Tokenizer, tmp_path: Path, stored: torch.dtype
 ) -> None:
     save_model(model, tokenizer, tmp_path, stored)
-    loaded, _ = load_model(tmp_path)
+    loaded, _ = load_model(tmp_path, dtype=torch.float32)
     assert all(p.dtype == torch.float32 for p in loaded.parameters())
     assert torch.equal(loaded.embedding.weight, model.embedding.weight.to(stored).float())
 
