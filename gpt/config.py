@@ -72,7 +72,8 @@ class GPTConfig:
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise ValueError(f"{folder} holds no config.json, so it is not a model folder") from None
+            inside = f"; the finished model lies in {folder / 'model'}" if (folder / "model").is_dir() else ""
+            raise ValueError(f"{folder} holds no config.json, so it is not a model folder{inside}") from None
         except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
             raise ValueError(f"{path} cannot be read as JSON ({error})") from None
         kind = data.get("model_type") if isinstance(data, dict) else None

@@ -233,7 +233,7 @@ def _gpt2(name: str, layers: int, width: int, heads: int) -> Shape:
 
 
 def _gpt3(name: str, layers: int, width: int, heads: int, note: str = "") -> Shape:
-    own = "the unembedding is counted as weights of its own, as in the lesson; GPT-2 shares the embedding's"
+    own = "the unembedding is counted as weights of its own; GPT-2 shares the embedding's"
     return _published(
         f"GPT-3 {name}", layers, width, heads, 50_257, 2048, 2 * layers + 1, True, f"{note}{own}"
     )

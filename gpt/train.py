@@ -265,6 +265,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             weights["questions"] = 0.0
         if not prose:
             weights["prose"] = weights["cloze"] = 0.0
+        if not any(weights.values()):
+            raise ValueError("there is nothing to train on; give --prose shards or --questions files, or both")
         mixture = Mixture(
             tokenizer, prose, questions, weights=weights, unanswerable=args.unanswerable, seed=args.seed
         )
@@ -278,6 +280,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, FloatingPointError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("\nstopped; go on from the last checkpoint with --resume", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -49,7 +49,7 @@ _RANGES = {
     "seed": "a whole number from 0 to 2**63 - 1",
     "k": "a whole number from 1 to 50",
     "mode": "quote or compose",
-    "model": "bundled, a folder, a hub id, or openai:MODEL@http://host/v1",
+    "model": "bundled, none, a model folder, or openai:MODEL@http://host/v1",
     "store": "a folder",
 }
 
@@ -63,7 +63,7 @@ def load(**flags: Any) -> Settings:
         name = str(first["loc"][0]) if first["loc"] else "?"
         raise RagError(
             f"{name} is {first.get('input')!r}, but it must be {_RANGES.get(name, 'valid')}: "
-            f"see --{name.replace('_', '-')}, OPENBOOK_{name.upper()} or openbook.toml."
+            f"see {'-k' if name == 'k' else '--' + name.replace('_', '-')}, OPENBOOK_{name.upper()} or openbook.toml."
         ) from None
     except (OSError, ValueError) as error:
         raise RagError(f"openbook.toml cannot be read ({error}): mend or remove it.") from None

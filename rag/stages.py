@@ -20,6 +20,7 @@ from rag.retriever import OpenbookRetriever, from_documents, to_source
 from rag.types import Answer, Cancelled, Citation, Language, Mode, RagError, Source
 from rag.verify import verify_citations, verify_composed
 
+ONLY_QUOTES = "This model only quotes: compose mode needs a chat model, a folder or openai:MODEL@http://host/v1."
 REFUSALS: dict[str, str] = {"en": "Not in your documents.", "zh": "文档中没有答案。"}
 
 
@@ -127,11 +128,15 @@ class Stages:
     def write(self, state: State, config: RunnableConfig) -> Iterator[str]:
         """Let a chat model write, where one is to: in compose mode, and a foreign model in quote mode.
 
-        Yields text only in compose mode; in quote mode nothing is shown before it is verified.
+        Yields text only in compose mode; in quote mode nothing is shown before it is verified. Our own GPT was
+        trained to point at quotations, not to write: it quotes in either mode, and says so.
         """
+        if state["mode"] == "compose" and not self.foreign:
+            state["mode"] = "quote"
+            state["warnings"] = [*state["warnings"], ONLY_QUOTES]
         compose = state["mode"] == "compose"
         chat = self.model.chat
-        if state["draft"].refused or chat is None or not (compose or self.foreign):
+        if state["draft"].refused or chat is None or not self.foreign:
             return
         template = prompts.template("compose" if compose else "quote", state["language"])
         values = {"question": state["rewritten"], "passages": prompts.number(state["sources"])}
