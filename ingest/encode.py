@@ -226,6 +226,15 @@ def _tokenizer(folder: Path) -> Any:
     return tokenizer
 
 
+def lost_encoder(store: Path, name: str, error: IngestError) -> IngestError:
+    """What to say when the encoder that made a store's vectors can no longer be loaded."""
+    why = str(error).split(":", 1)[0].rstrip(".")
+    return IngestError(
+        f"The store {store} was made with the encoder {name}, which cannot be loaded ({why}): put it back, or make "
+        f"the store anew: python -m ingest PATH --store {store} --encoder {BUNDLED} --rebuild"
+    )
+
+
 def _load_model(folder: Path, max_tokens: int | None) -> Any:
     """The sentence-transformers model of a folder, from local files alone."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when the hub's client is imported: no look-ups

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ingest.batch import Batcher, Cancelled, Item
 from ingest.discover import Discovery, discover
-from ingest.encode import BUNDLED, Encoder, read_stamp
+from ingest.encode import BUNDLED, Encoder, lost_encoder, read_stamp
 from ingest.parsers import PARSER_VERSION
 from ingest.plan import Move, Plan, Put, in_scope, kept, make_plan
 from ingest.rebuild import carry_over, open_staging, transfer
@@ -105,7 +105,10 @@ def _find_encoder(directory: Path, encoder: Encoder | str | None, *, rebuild: bo
         return _Found(BUNDLED if encoder is None else encoder)
     with Store.open(directory) as store:
         stored = store.encoder
-    found = _Found(stored.name if encoder is None else encoder)
+    try:
+        found = _Found(stored.name if encoder is None else encoder)
+    except IngestError as error:
+        raise (lost_encoder(directory, stored.name, error) if encoder is None else error) from error
     if not rebuild and not found.stamp.matches(stored):
         wanted = found.stamp
         raise StoreError(

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ingest.encode import Encoder
+from ingest.encode import Encoder, lost_encoder
 from ingest.fold import language
 from ingest.store import ChunkRecord, Store, StoreError
+from ingest.types import IngestError
 from rag.fusion import Fused, fuse
 
 DEPTH = 100  # candidates per leg
@@ -70,7 +71,10 @@ class Searcher:
         """The store's encoder; IngestError when it is gone, StoreError when it is not the same any more."""
         with self._loading:
             if self._encoder is None:
-                encoder = Encoder.load(self.store.encoder.name)
+                try:
+                    encoder = Encoder.load(self.store.encoder.name)
+                except IngestError as error:
+                    raise lost_encoder(self.store.directory, self.store.encoder.name, error) from error
                 if not encoder.stamp.matches(self.store.encoder):
                     raise StoreError(
                         f"The encoder {encoder.stamp.name} has changed since the store {self.store.directory} "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import signal
 import socket
 import sqlite3
@@ -200,6 +201,18 @@ def test_a_store_of_another_encoder_a_busy_one_and_a_newer_one(store: Path, tmp_
     connection.close()
     for line in (["ingest", docs], ["rag", "ask", "tree?"]):
         assert "newer" in refused(*line, "--store", newer)
+
+
+def test_an_encoder_that_is_gone(tmp_path: Path) -> None:
+    encoder, docs, home = write_static(tmp_path / "encoder"), tmp_path / "docs", tmp_path / "store"
+    docs.mkdir()
+    (docs / "fish.md").write_text("The red fish.", encoding="utf-8")
+    assert command("ingest", docs, "--store", home, "--encoder", encoder).returncode == 0
+    shutil.rmtree(encoder)
+    for line in (["ingest", docs], ["rag", "search", "red fish"]):
+        told = refused(*line, "--store", home)
+        assert str(encoder) in told and "--encoder bundled --rebuild" in told
+    assert stored(home) == {"fish.md": "The red fish."}
 
 
 # ---------------------------------------------------------------- questions

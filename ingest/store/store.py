@@ -94,7 +94,10 @@ class Store(Reading):
             if isinstance(error, sqlite3.Error):
                 raise schema.damaged(path, error) from error
             if isinstance(error, OSError):
-                raise StoreError(f"The store {directory} cannot be opened: {error}.") from error
+                why = error.strerror or str(error)
+                raise StoreError(
+                    f"The store {directory} cannot be opened ({why}); name a folder that can be written."
+                ) from error
             raise
 
     def close(self) -> None:
