@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from gpt.cache import KVCache
+from gpt.corpus import HAN
 from gpt.engine import Engine
 from gpt.grounding import PASSAGE_TOKENS, prompt_ids, prompt_kinds, start_logprobs
 from gpt.sampling import SamplingParams, sample
@@ -64,6 +65,7 @@ class _Window:
     """A passage, or a part of a long one: its ids, their character spans in the passage, and its prompt."""
 
     passage: int
+    text: str
     ids: list[int]
     spans: list[tuple[int, int]]
     prompt: list[int] = field(default_factory=list)
@@ -72,6 +74,16 @@ class _Window:
     def offset(self) -> int:
         """Where the passage's ids begin in the prompt."""
         return len(self.prompt) - 1 - len(self.ids)
+
+    def starts_word(self, token: int) -> bool:
+        """Whether a quotation may begin at this token: not with white space alone and not inside a word."""
+        start, end = self.spans[token]
+        return bool(self.text[start:end].strip()) and not inside_word(self.text, start)
+
+    def ends_word(self, token: int) -> bool:
+        """Whether a quotation may end after this token."""
+        start, end = self.spans[token]
+        return bool(self.text[start:end].strip()) and not inside_word(self.text, end)
 
 
 class Reader:
@@ -101,6 +113,8 @@ class Reader:
         for row, window in enumerate(windows):
             none[window.passage] += float(first[row, -1])  # every window has to say no
         branches = self._shortlist(windows, first, starts)
+        if not branches:
+            return Reading((), tuple(none), int(lengths.sum()), 1)
         _check(cancel)
         spans = self._score(windows, lengths, cache, first, branches, room)
         return Reading(tuple(spans), tuple(none), int(lengths.sum()), 2)
@@ -115,11 +129,11 @@ class Reader:
     def _windows(self, question: str, passages: Sequence[str]) -> list[_Window]:
         asked = self.tokenizer.encode(question)
         windows = []
-        for number, encoded in enumerate(self.tokenizer.encode_batch(passages)):
+        for number, (text, encoded) in enumerate(zip(passages, self.tokenizer.encode_batch(passages), strict=True)):
             for at in range(0, max(1, len(encoded.ids) - WINDOW_OVERLAP), PASSAGE_TOKENS - WINDOW_OVERLAP):
                 part = slice(at, at + PASSAGE_TOKENS)
                 if encoded.ids[part]:
-                    window = _Window(number, encoded.ids[part], encoded.spans[part])
+                    window = _Window(number, text, encoded.ids[part], encoded.spans[part])
                     window.prompt = prompt_ids(self.tokenizer, asked, window.ids)
                     windows.append(window)
         return windows
@@ -147,9 +161,8 @@ class Reader:
         """(window, token) of the most probable starts over all windows, ties by place."""
         scored: list[tuple[float, int, int]] = []
         for row, window in enumerate(windows):
-            values = first[row, window.offset : window.offset + len(window.ids)]
-            top = values.topk(min(starts, len(window.ids)))
-            scored += [(-v, row, i) for v, i in zip(top.values.tolist(), top.indices.tolist(), strict=True)]
+            values = first[row, window.offset : window.offset + len(window.ids)].tolist()
+            scored += [(-values[i], row, i) for i in range(len(window.ids)) if window.starts_word(i)]
         return [(row, token) for _, row, token in sorted(scored)[:starts]]
 
     def _score(
@@ -200,13 +213,23 @@ class Reader:
     def _branch_spans(window: _Window, token: int, run: list[int], start: float, going: Tensor) -> list[Span]:
         """The three best spans that begin at ``token``; going (len(run), 2) are log p(<more>) and log p(<end>)."""
         steps = [start, *going[:-1, 0].tolist()]
-        total = torch.tensor(steps).cumsum(0) + going[:, 1]
+        total = (torch.tensor(steps).cumsum(0) + going[:, 1]).tolist()
+        ends = [i for i in range(len(run)) if window.ends_word(token + i)]
         spans = []
-        for last in total.topk(min(3, len(run))).indices.tolist():
+        for last in sorted(ends, key=lambda i: -total[i])[:3]:
             tokens = tuple(zip(run[: last + 1], steps[: last + 1], strict=True))
             begin, end = window.spans[token][0], window.spans[token + last][1]
-            spans.append(Span(window.passage, begin, end, float(total[last]), tokens))
+            quote = window.text[begin:end]
+            begin, end = begin + len(quote) - len(quote.lstrip()), end - len(quote) + len(quote.rstrip())
+            spans.append(Span(window.passage, begin, end, total[last], tokens))
         return spans
+
+
+def inside_word(text: str, place: int) -> bool:
+    """Whether ``place`` lies between two letters or digits of one word; every Han character is a word of its own."""
+    if not 0 < place < len(text):
+        return False
+    return all(c.isalnum() and not HAN.match(c) for c in (text[place - 1], text[place]))
 
 
 def _distinct(spans: list[Span]) -> list[Span]:

@@ -12,7 +12,7 @@ from gpt.config import GPTConfig
 from gpt.engine import Engine
 from gpt.grounding import MATCH, PAIR, PASSAGE, PLAIN, QUESTION, prompt_ids, prompt_kinds
 from gpt.model import GPT
-from gpt.reader import Cancelled, Reader
+from gpt.reader import Cancelled, Reader, inside_word
 from gpt.sampling import SamplingParams
 from gpt.tokenizer import Tokenizer
 
@@ -70,7 +70,7 @@ def test_scores_equal_a_plain_forward_pass(prefix_lm: bool) -> None:
             none = model.unembed(state)[tokenizer.none]
             going = model.unembed(hidden[0, len(prompt) :])[:, [tokenizer.more, tokenizer.end]].log_softmax(-1)
         starts = torch.cat((scores, none[None])).log_softmax(0)
-        at = [a for a, _ in encoded.spans].index(span.start)
+        at = next(i for i, (_, b) in enumerate(encoded.spans) if b > span.start)
         wanted = float(starts[at] + going[:-1, 0].sum() + going[-1, 1])
         assert span.logprob == pytest.approx(wanted, abs=2e-4)
     plain = [float(x) for x in reading.none_logprobs]
@@ -84,10 +84,11 @@ def test_every_span_is_a_slice_of_its_passage() -> None:
         reader = make_reader(seed=seed)
         passages = ["".join(rng.choice(alphabet) for _ in range(rng.randint(1, 120))) for _ in range(3)]
         reading = reader.read("".join(rng.choice(alphabet) for _ in range(20)), passages)
-        assert reading.spans
         for span in reading.spans:
             text = passages[span.passage]
             assert 0 <= span.start < span.end <= len(text)
+            assert text[span.start : span.end].strip() == text[span.start : span.end]
+            assert not inside_word(text, span.start) and not inside_word(text, span.end)
             ids = [token for token, _ in span.tokens]
             encoded = reader.tokenizer.encode_spans(text)
             assert any(encoded.ids[i : i + len(ids)] == ids for i in range(len(encoded.ids)))
