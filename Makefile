@@ -41,18 +41,21 @@ lint: $(DEV_STAMP)
 bench: $(DEV_STAMP)
 	@for file in bench/*.py; do $(BIN)/python $$file || exit 1; done
 
-# The recipe of the bundled weights, seeds and mixtures included; resumes after an interruption.
+# The recipe of the bundled weights with its seeds (the card in gpt/weights/bundled says what differed in the run that
+# made them); goes on where it stopped after an interruption.
 CORPUS ?= corpus
 QA ?= qa
 QUESTIONS := $(addprefix $(QA)/,squad-en-train.json fairytale-en-train.json cmrc-zh-train.json drcd-zht-train.json)
 PROSE := $(addprefix $(CORPUS)/,en-00.jsonl.zst en-01.jsonl.zst zh-00.jsonl.zst zh-01.jsonl.zst)
 model: $(DEV_STAMP)
 	test -f runs/tokenizer/tokenizer.json || \
-	  $(BIN)/python -m gpt.train tokenizer --prose $(PROSE) --every 12 --questions $(QUESTIONS) --out runs/tokenizer
-	$(BIN)/python -m gpt.train train --prose $(PROSE) --every 4 --questions $(QUESTIONS) \
-	  --tokenizer runs/tokenizer --out runs/pretrain --minutes 46 --warm-down 0.3 --seed 1 --resume
-	$(BIN)/python -m gpt.train tune --model runs/pretrain/model --prose $(PROSE) --every 4 --questions $(QUESTIONS) \
-	  --out runs/tune --minutes 45 --warm-down 0.7 --seed 2 --resume
+	  $(BIN)/python -m gpt tokenizer --prose $(PROSE) --every 12 --questions $(QUESTIONS) --out runs/tokenizer
+	test -d runs/pretrain/model || \
+	  $(BIN)/python -m gpt train --prose $(PROSE) --every 4 --questions $(QUESTIONS) --tokenizer runs/tokenizer \
+	    --out runs/pretrain --minutes 15 --warm-down 0.02 --threads 1 --seed 1 --resume
+	test -d runs/tune/model || \
+	  $(BIN)/python -m gpt tune --model runs/pretrain/model --prose $(PROSE) --every 8 --questions $(QUESTIONS) \
+	    --out runs/tune --minutes 19 --warm-down 0.8 --matrix-lr 0.015 --embedding-lr 0.002 --threads 1 --seed 3 --resume
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
