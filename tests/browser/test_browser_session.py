@@ -23,7 +23,7 @@ def own(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def url(own: Path) -> Iterator[str]:
-    with app_process(own, "--model", "none") as address:
+    with app_process(own) as address:
         yield address
 
 
