@@ -83,7 +83,8 @@ def calibrate(
             profile, figures = fit(examples, held, with_reader=name == "reader")
             content["languages"].setdefault(lang, {})[name] = profile
             if name == "reader":
-                content["languages"][lang][name] = trusted(content["languages"][lang]["plain"], profile)
+                moved = trusted(content["languages"][lang]["plain"], profile)
+                content["languages"][lang][name] = {**moved, "threshold": threshold_of(moved, held)}
             summary[f"{lang} {name}"] = figures
     content["features"] = {"sentence": list(FEATURES), "confidence": list(SURE)}
     out.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -187,6 +188,14 @@ def trusted(plain: dict[str, Any], fitted: dict[str, Any], trust: float = READER
     before, after = plain["sentence"], with_reader
     moved = {n: before.get(n, 0.0) + trust * (after.get(n, 0.0) - before.get(n, 0.0)) for n in names}
     return {**plain, "sentence": _rounded(moved)}
+
+
+def threshold_of(profile: dict[str, Any], held: list[Example]) -> float:
+    """The confidence under which `FALSE_REFUSALS` of the answerable held-out examples lie."""
+    sentence, sure = Linear(profile["sentence"]), Linear(**profile["confidence"])
+    facts = np.array([facts_of(e, sentence, with_reader=False) for e in held if e.answerable])
+    confidence = 1 / (1 + np.exp(-sure.score(SURE, facts)))
+    return round(float(np.quantile(confidence, FALSE_REFUSALS)), 4)
 
 
 def facts_of(example: Example, sentence: Linear, with_reader: bool) -> list[float]:
