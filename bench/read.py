@@ -12,21 +12,25 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import sys
 import time
 from pathlib import Path
 
 import torch
 
-from gpt import Engine, Reader
-from gpt.constrain import SpanConstraint
-from gpt.grounding import ANSWER_TOKENS, prompt_ids
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from gpt import Engine, Reader  # noqa: E402
+from gpt.constrain import SpanConstraint  # noqa: E402
+from gpt.grounding import ANSWER_TOKENS, prompt_ids  # noqa: E402
 
 QUESTION = "What does temperature 0 do?"
 
 
 def passages(engine: Engine, tokens: int = 200, count: int = 5) -> list[str]:
     """``count`` stretches of the manual of about ``tokens`` tokens each."""
-    text = "\n\n".join(p.read_text(encoding="utf-8") for p in sorted(Path("docs/en").glob("*.md")))
+    text = "\n\n".join(p.read_text(encoding="utf-8") for p in sorted((ROOT / "docs" / "en").glob("*.md")))
     spans = engine.tokenizer.encode_spans(text).spans
     step = len(spans) // count
     return [text[spans[i * step][0] : spans[i * step + tokens - 1][1]] for i in range(count)]
