@@ -16,8 +16,9 @@ from torch import Tensor
 
 from gpt.checkpoint import save_model
 from gpt.config import GPTConfig
-from gpt.model import GPT, rotary_tables
+from gpt.model import GPT
 from gpt.precision import fast_dtype
+from gpt.rope import rotary_tables
 from gpt.tokenizer import Tokenizer
 
 __all__ = ["BUNDLED", "PICKLED", "WEIGHTS", "find_model", "load_model", "read_config", "save_model"]
@@ -121,7 +122,7 @@ def _assemble(config: GPTConfig, path: Path, device: torch.device, dtype: torch.
             raise ValueError(f"{path}: {name} holds weights that are NaN or infinite; the file is damaged")
         state[name] = tensor.to(device=device, dtype=dtype)
     model.load_state_dict(state, assign=True)
-    cos, sin = rotary_tables(config.context, config.head_dim, config.rope_base)
+    cos, sin = rotary_tables(config)
     model.cos, model.sin = cos.to(device), sin.to(device)
     model.compute_dtype = dtype
     return model.requires_grad_(False).eval()

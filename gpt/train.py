@@ -18,12 +18,13 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
+from gpt.attention import prefix_mask
 from gpt.checkpoint import Progress, find_checkpoint, load_checkpoint, load_weights, save_checkpoint, save_model
 from gpt.config import GPTConfig
 from gpt.corpus import Prose, QuestionSet, read_prose, read_questions
 from gpt.examples import IGNORE, Mixture, Prosaic, Readings, micro_batches
 from gpt.grounding import start_logprobs
-from gpt.model import GPT, prefix_mask
+from gpt.model import GPT
 from gpt.optim import make_optimizers
 from gpt.tokenizer import Tokenizer
 

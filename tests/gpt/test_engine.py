@@ -9,10 +9,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gpt.attention import prefix_mask
 from gpt.config import GPTConfig
 from gpt.constrain import SpanConstraint
 from gpt.engine import Engine, Step, TextStream
-from gpt.model import GPT, prefix_mask
+from gpt.model import GPT
 from gpt.tokenizer import Tokenizer
 
 

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from gpt.attention import prefix_mask
 from gpt.cache import KVCache
 from gpt.config import GPTConfig
-from gpt.model import GPT, prefix_mask
+from gpt.model import GPT
 from gpt.optim import Muon, make_optimizers, orthogonalise
+from gpt.trace import Trace
 
 
 def test_a_token_never_sees_a_later_one(make_model: Callable[..., GPT]) -> None:
@@ -50,10 +52,10 @@ def test_training_and_inference_attention_agree(make_model: Callable[..., GPT]) 
 
 def test_recorded_attention_rows_sum_to_one_and_are_causal(make_model: Callable[..., GPT]) -> None:
     model = make_model(50)
-    record: list[torch.Tensor] = []
-    model.blocks[0].attention.record = record
-    model.logits(torch.randint(50, (1, 8)))
-    (weights,) = record
+    trace = Trace()
+    model(torch.randint(50, (1, 8)), trace=trace)
+    assert len(trace.attention) == model.config.layers and len(trace.states) == model.config.layers + 1
+    weights = trace.attention[0]
     assert weights.shape == (1, 4, 8, 8)
     assert torch.allclose(weights.sum(-1), torch.ones(1, 4, 8), atol=1e-5)
     assert float(weights.triu(1).abs().max()) == 0.0

@@ -1,0 +1,38 @@
+"""Rotary positions (Su et al. 2021): each query and key is turned by an angle that grows with its position, so that
+their product depends on how far apart they are."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from gpt.config import GPTConfig, RopeScaling
+
+
+def rotary_tables(config: GPTConfig) -> tuple[Tensor, Tensor]:
+    """cos and sin of position x frequency, each (context, D/2), fp32."""
+    exponents = torch.arange(0, config.head_dim, 2, dtype=torch.float32) / config.head_dim
+    frequencies = scaled(1.0 / config.rope_base**exponents, config.rope_scaling)
+    angles = torch.outer(torch.arange(config.context, dtype=torch.float32), frequencies)
+    return angles.cos(), angles.sin()
+
+
+def scaled(frequencies: Tensor, scaling: RopeScaling | None) -> Tensor:
+    """Frequencies (D/2,) slowed for a longer context; see :class:`gpt.config.RopeScaling`."""
+    if scaling is None:
+        return frequencies
+    slow = frequencies / scaling.factor
+    if scaling.kind == "linear":
+        return slow
+    wavelength = 2 * math.pi / frequencies
+    turns = scaling.original_context / wavelength  # full turns within the context first trained on
+    share = ((turns - scaling.low_freq) / (scaling.high_freq - scaling.low_freq)).clamp(0, 1)
+    return share * frequencies + (1 - share) * slow
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Turn pairs (i, i + D/2) of x (B, H, T, D) by their position's angle; cos, sin broadcast to (B, 1, T, D/2)."""
+    a, b = x.chunk(2, dim=-1)
+    return torch.cat((a * cos - b * sin, a * sin + b * cos), dim=-1)
