@@ -183,11 +183,13 @@ class GPT(nn.Module):
         if self.kinds is not None:
             self.kinds.weight[0] = 0.0
 
+    @property
+    def device(self) -> torch.device:
+        return self.embedding.weight.device
+
     def new_cache(self, rows: int, capacity: int) -> KVCache:
         """An empty key/value cache for ``rows`` rows of at most ``capacity`` tokens, of this model's type and place."""
-        return KVCache(
-            self.config, rows, capacity, dtype=self.compute_dtype, device=self.embedding.weight.device
-        )
+        return KVCache(self.config, rows, capacity, dtype=self.compute_dtype, device=self.device)
 
     def forward(
         self,
