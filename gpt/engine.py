@@ -16,8 +16,8 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from gpt.cache import KVCache
 from gpt.grounding import prompt_kinds
+from gpt.interfaces import Cache, Decoder, TextTokenizer
 from gpt.load import load_model
 from gpt.model import GPT
 from gpt.sampling import SamplingParams, sample
@@ -96,14 +96,15 @@ class TextStream:
 class Engine:
     """A model with its tokenizer. Several threads may generate at once: each call has its own cache."""
 
-    def __init__(self, model: GPT, tokenizer: Tokenizer) -> None:
+    def __init__(self, model: Decoder, tokenizer: TextTokenizer) -> None:
         if tokenizer.vocab_size != model.config.vocab_size:
             raise ValueError(
                 f"the tokenizer has {tokenizer.vocab_size} tokens and the model {model.config.vocab_size}"
             )
-        self.model, self.tokenizer = model.eval(), tokenizer
-        # <bos> opens the next document in training, so it ends this one; padding is no answer either.
-        self.end_ids = frozenset({tokenizer.end, tokenizer.bos, tokenizer.pad})
+        if isinstance(model, torch.nn.Module):
+            model.eval()
+        self.model, self.tokenizer = model, tokenizer
+        self.end_ids = tokenizer.end_ids
 
     @classmethod
     def load(
@@ -117,7 +118,13 @@ class Engine:
 
     @property
     def device(self) -> torch.device:
-        return self.model.embedding.weight.device
+        return self.model.device
+
+    def own(self) -> tuple[GPT, Tokenizer]:
+        """Our model and tokenizer: reading needs their special tokens and copy head. ValueError for others."""
+        if not isinstance(self.model, GPT) or not isinstance(self.tokenizer, Tokenizer):
+            raise ValueError("this model was not tuned to read passages; it can only continue text")
+        return self.model, self.tokenizer
 
     def prompt(self, text: str) -> list[int]:
         """The ids of a text to be continued; ValueError for half a surrogate pair, which is no character."""
@@ -125,7 +132,7 @@ class Engine:
             text.encode("utf-8")
         except UnicodeEncodeError as error:
             raise ValueError(f"the prompt is not valid text at character {error.start}") from None
-        return [self.tokenizer.bos, *self.tokenizer.encode(text)]
+        return self.tokenizer.prompt(text)
 
     def logits(self, ids: Sequence[int], *, prefix: bool | None = None) -> Tensor:
         """The scores (V,), float32, of every token as the next one after `ids`."""
@@ -178,13 +185,7 @@ class Engine:
         total = min(max_new_tokens, room)
         if cancel is not None and cancel.is_set():
             return
-        cache = KVCache(
-            self.model.config,
-            1,
-            len(prompt) + total - 1,
-            dtype=self.model.compute_dtype,
-            device=self.device,
-        )
+        cache = self.model.new_cache(1, len(prompt) + total - 1)
         generator = params.generator()
         logits = self._read(prompt, cache, prefix)
         for count in range(1, total + 1):
@@ -210,19 +211,20 @@ class Engine:
             logits = self._next(token, cache)
 
     @torch.inference_mode()
-    def _read(self, prompt: list[int], cache: KVCache | None, prefix: bool | None) -> Tensor:
+    def _read(self, prompt: list[int], cache: Cache | None, prefix: bool | None) -> Tensor:
         """Logits (V,) after the whole prompt, which fills the cache."""
+        asked = isinstance(self.tokenizer, Tokenizer) and prompt[-1] == self.tokenizer.answer
         if prefix is None:
-            prefix = self.model.config.prefix_lm and prompt[-1] == self.tokenizer.answer
+            prefix = self.model.config.prefix_lm and asked
         ids = torch.tensor([prompt], device=self.device)
         mask = torch.ones(len(prompt), len(prompt), dtype=torch.bool, device=self.device) if prefix else None
         kinds = None
-        if prefix and self.tokenizer.passage in prompt and prompt[-1] == self.tokenizer.answer:
+        if prefix and asked and isinstance(self.tokenizer, Tokenizer) and self.tokenizer.passage in prompt:
             kinds = torch.tensor([prompt_kinds(self.tokenizer, prompt)], device=self.device)
         return self.model.unembed(self.model(ids, cache=cache, mask=mask, kinds=kinds)[0, -1])
 
     @torch.inference_mode()
-    def _next(self, token: int, cache: KVCache) -> Tensor:
+    def _next(self, token: int, cache: Cache) -> Tensor:
         """Logits (V,) after one more token."""
         return self.model.unembed(self.model(torch.tensor([[token]], device=self.device), cache=cache)[0, -1])
 

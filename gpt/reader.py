@@ -90,7 +90,7 @@ class Reader:
     """Reads passages for a question with one engine; stateless between calls, safe to share between threads."""
 
     def __init__(self, engine: Engine) -> None:
-        self.engine, self.model, self.tokenizer = engine, engine.model, engine.tokenizer
+        self.engine, (self.model, self.tokenizer) = engine, engine.own()
 
     @classmethod
     def load(cls, name: str | Path = "bundled") -> Reader:

@@ -8,7 +8,7 @@ words with their leading space; digits at most two; punctuation; white space.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +55,8 @@ class Tokenizer:
         self.pad, self.bos, self.question, self.passage, self.answer, self.none, self.end, self.more = (
             self.special[name] for name in SPECIALS[:8]
         )
+        # <bos> opens the next document in training, so it ends this one; padding is no answer either.
+        self.end_ids = frozenset({self.end, self.bos, self.pad})
 
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int) -> Tokenizer:
@@ -109,6 +111,13 @@ class Tokenizer:
         """Text of the ids, specials left out; bytes that are no UTF-8 show as U+FFFD."""
         text: str = self._bpe.decode(list(ids), skip_special_tokens=True)
         return text
+
+    def prompt(self, text: str) -> list[int]:
+        """The ids of a text to be continued."""
+        return [self.bos, *self.encode(text)]
+
+    def chat(self, messages: Sequence[Mapping[str, str]]) -> None:
+        """None: this model reads and quotes, it was not tuned to converse."""
 
     def token_bytes(self, token: int) -> bytes:
         """The bytes that one ordinary token stands for; empty for a special."""

@@ -161,7 +161,7 @@ def prompt(engine: Engine, messages: Sequence[BaseMessage], room: int) -> list[i
     at = last.rfind(mark)
     question = last[at + len(mark) :] if at >= 0 else last
     before = [m.text for m in talk[:-1]] + ([last[:at]] if at > 0 else [])
-    tokenizer = engine.tokenizer
+    _, tokenizer = engine.own()
     asked = tokenizer.encode(question.strip() or "?")
     passage = tokenizer.encode("\n".join(before).strip())
     ids = prompt_ids(tokenizer, asked, passage)
