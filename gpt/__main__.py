@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from gpt.describe import PRESETS, Description, describe, preset
+from gpt.describe import Description, describe
+from gpt.presets import PRESETS, preset
 
 TRAINING = {
     "tokenizer": "learn a byte-level BPE vocabulary",

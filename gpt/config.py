@@ -102,7 +102,7 @@ class GPTConfig:
         mlp = (2 + gated) * self.width * self.hidden
         mlp += (self.hidden * (1 + gated) + self.width) * self.mlp_bias
         per_norm = self.norm_gain + (self.norm == "layer")
-        norms = per_norm * self.width * 2 + (2 * self.head_dim * self.norm_gain if self.qk_norm else 0)
+        norms = per_norm * 2 * (self.width + (self.head_dim if self.qk_norm else 0))
         tables = (self.vocab_size * (2 - self.tied) + self.kinds) * self.width
         tables += self.context * self.width if self.positions == "learned" else 0
         copying = 2 * self.width * self.width if self.kinds else 0

@@ -15,35 +15,9 @@ from typing import Any
 from gpt.config import GPTConfig
 
 
-@dataclass(frozen=True)
-class Shape:
-    """The sizes that decide a decoder's weights.
-
-    `gated` adds SwiGLU's third matrix; `layer_norms` counts norms that have a gain and a bias;
-    `own_unembedding` is False where the embedding is used again.
-    """
-
-    name: str
-    layers: int
-    heads: int
-    head_dim: int
-    width: int
-    hidden: int
-    vocab_size: int
-    context: int
-    kv_heads: int
-    gated: bool = False
-    biases: bool = True
-    learned_positions: bool = True
-    own_unembedding: bool = False
-    layer_norms: int = 0
-    kinds: int = 0
-    note: str = ""
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
-    """One kind of matrix: `count` matrices of `rows` x `columns`; `weights` in all of them."""
+    """One kind of matrix: ``count`` matrices of ``rows`` x ``columns``; ``weights`` in all of them."""
 
     kind: str
     rows: int
@@ -55,12 +29,18 @@ class Row:
         return self.rows * self.columns * self.count
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Description:
-    """A decoder's weight table and what one token costs: `str()` for reading, `as_dict()` for programs."""
+    """A decoder's weight table and what one token costs: ``str()`` for reading, ``as_dict()`` for programs.
 
-    shape: Shape
+    ``final_norm`` is False for GPT-1, whose blocks end with a norm, so that none is needed after the last.
+    """
+
+    name: str
+    config: GPTConfig
     rows: tuple[Row, ...]
+    note: str = ""
+    final_norm: bool = True
 
     @property
     def matrices(self) -> int:
@@ -73,13 +53,15 @@ class Description:
     @property
     def not_counted(self) -> dict[str, int]:
         """Numbers that are learned but stand in no matrix of the table."""
-        s = self.shape
-        qkv = (s.heads + 2 * s.kv_heads) * s.head_dim
-        mlp = s.hidden * (2 if s.gated else 1) + s.width
+        c = self.config
+        per_norm = c.norm_gain + (c.norm == "layer")  # a gain, a bias, both or neither
+        queries, keys, gated = c.heads * c.head_dim, c.kv_heads * c.head_dim, c.mlp == "swiglu"
+        norms = per_norm * c.width * (2 * c.layers + c.embedding_norm + self.final_norm)
+        attention = (queries + 2 * keys) * c.attention_bias + c.width * c.output_bias
         return {
-            "position embeddings": s.context * s.width if s.learned_positions else 0,
-            "norms": 2 * s.width * s.layer_norms,
-            "biases": s.layers * (qkv + s.width + mlp) if s.biases else 0,
+            "position embeddings": c.context * c.width if c.positions == "learned" else 0,
+            "norms": norms + (2 * per_norm * c.head_dim * c.layers if c.qk_norm else 0),
+            "biases": c.layers * (attention + (c.hidden * (1 + gated) + c.width) * c.mlp_bias),
         }
 
     @property
@@ -94,187 +76,84 @@ class Description:
         That is every matrix except the embeddings, which are looked up, and the copy head, which plain text
         does not use; the unembedding counts also where it shares the embedding's weights.
         """
-        s = self.shape
         idle = ("embedding", "copy query and key")
         inside = sum(row.weights for row in self.rows if not row.kind.endswith(idle))
-        return 2 * (inside + s.vocab_size * s.width)
+        return 2 * (inside + self.config.vocab_size * self.config.width)
 
     def attention_flops_per_token(self, keys: int) -> int:
-        """Query times key and weight times value, over `keys` tokens, in every head of every layer."""
-        return 4 * self.shape.layers * self.shape.heads * self.shape.head_dim * keys
+        """Query times key and weight times value, over ``keys`` tokens, in every head of every layer."""
+        return 4 * self.config.layers * self.config.heads * self.config.head_dim * keys
 
     def cache_bytes_per_token(self, bytes_per_number: int = 2) -> int:
         """Keys and values that one token leaves behind in all layers; 2 bytes a number in bf16, 4 in fp32."""
-        s = self.shape
-        return 2 * s.layers * s.kv_heads * s.head_dim * bytes_per_number
+        return self.config.cache_bytes_per_token * bytes_per_number // 2
 
     def as_dict(self) -> dict[str, Any]:
-        context = self.shape.context
+        full = self.attention_flops_per_token(self.config.context)
         return {
-            **asdict(self.shape),
+            "name": self.name,
+            **asdict(self.config),
+            "note": self.note,
             "rows": [{**asdict(row), "weights": row.weights} for row in self.rows],
             "matrices": self.matrices,
             "weights": self.weights,
             "not_counted": self.not_counted,
             "parameters": self.parameters,
             "bytes": {"bf16": 2 * self.parameters, "fp32": 4 * self.parameters},
-            "flops_per_token": {
-                "matrices": self.flops_per_token,
-                "attention_at_full_context": self.attention_flops_per_token(context),
-            },
-            "cache_bytes_per_token": {
-                "bf16": self.cache_bytes_per_token(2),
-                "fp32": self.cache_bytes_per_token(4),
-            },
+            "flops_per_token": {"matrices": self.flops_per_token, "attention_at_full_context": full},
+            "cache_bytes_per_token": {"bf16": self.cache_bytes_per_token(2), "fp32": self.cache_bytes_per_token(4)},
         }
 
     def __str__(self) -> str:
-        s = self.shape
-        groups = "" if s.kv_heads == s.heads else f" sharing {s.kv_heads} keys and values"
+        c = self.config
+        groups = "" if c.kv_heads == c.heads else f" sharing {c.kv_heads} keys and values"
         head = (
-            f"{s.name}: {s.layers} layers, {s.heads} heads of {s.head_dim}{groups}, width {s.width:,},"
-            f" MLP {s.hidden:,}, vocabulary {s.vocab_size:,}, context {s.context:,}"
+            f"{self.name}: {c.layers} layers, {c.heads} heads of {c.head_dim}{groups}, width {c.width:,},"
+            f" MLP {c.hidden:,}, vocabulary {c.vocab_size:,}, context {c.context:,}"
         )
-        lines = [("kind", "shape", "how many", "weights")]
-        for row in self.rows:
-            lines.append((row.kind, f"{row.rows:,} x {row.columns:,}", f"{row.count:,}", f"{row.weights:,}"))
-            if not row.count:
-                lines[-1] = (row.kind, "the embedding's", "0", "0")
-        lines.append(("total", "", f"{self.matrices:,}", f"{self.weights:,}"))
-        sizes = [max(len(line[i]) for line in lines) for i in range(4)]
-        table = [
-            f"{a:<{sizes[0]}}  {b:>{sizes[1]}}  {c:>{sizes[2]}}  {d:>{sizes[3]}}".rstrip()
-            for a, b, c, d in lines
-        ]
-        rule = "-" * len(table[0])
         left_out = ", ".join(f"{kind} {number:,}" for kind, number in self.not_counted.items())
-        full = self.attention_flops_per_token(s.context)
+        full = self.attention_flops_per_token(c.context)
         facts = [
             f"not counted: {left_out}; with them {self.parameters:,} parameters",
             f"bytes: {_bytes(2 * self.parameters)} in bf16, {_bytes(4 * self.parameters)} in fp32",
             f"FLOPs per token: {_short(self.flops_per_token)} in the matrices, {_short(full)} in attention"
             f" over a full context",
             f"key/value cache per token: {_bytes(self.cache_bytes_per_token(2))} in bf16,"
-            f" {_bytes(self.cache_bytes_per_token(4))} in fp32",
+            f" {_bytes(self.cache_bytes_per_token(4))} in fp32; {_bytes(c.context * self.cache_bytes_per_token(2))}"
+            f" for a full context in bf16",
+            *([self.note] if self.note else []),
         ]
-        if s.note:
-            facts.append(s.note)
-        return "\n".join([head, "", table[0], rule, *table[1:-1], rule, table[-1], "", *facts])
+        return "\n".join([head, "", *self._table(), "", *facts])
+
+    def _table(self) -> list[str]:
+        lines = [("kind", "shape", "how many", "weights")]
+        for row in self.rows:
+            shape = f"{row.rows:,} x {row.columns:,}" if row.count else "the embedding's"
+            lines.append((row.kind, shape, f"{row.count:,}", f"{row.weights:,}"))
+        lines.append(("total", "", f"{self.matrices:,}", f"{self.weights:,}"))
+        a, b, c, d = (max(len(line[i]) for line in lines) for i in range(4))
+        table = [f"{w:<{a}}  {x:>{b}}  {y:>{c}}  {z:>{d}}" for w, x, y, z in lines]
+        rule = "-" * len(table[0])
+        return [table[0], rule, *table[1:-1], rule, table[-1]]
 
 
-def describe(config: GPTConfig | Shape, name: str = "openbook-gpt") -> Description:
-    """The weight table of a configuration; `name` heads the table of a :class:`GPTConfig`."""
-    s = _shape_of(config, name) if isinstance(config, GPTConfig) else config
+def describe(config: GPTConfig, name: str = "openbook-gpt", *, note: str = "", final_norm: bool = True) -> Description:
+    """The weight table of a configuration, headed by ``name``."""
+    c = config
     rows = [
-        Row("embedding", s.width, s.vocab_size, 1),
-        *([Row("kind embedding", s.width, s.kinds, 1)] if s.kinds else []),
-        Row("key", s.head_dim, s.width, s.layers * s.kv_heads),
-        Row("query", s.head_dim, s.width, s.layers * s.heads),
-        Row("value", s.head_dim, s.width, s.layers * s.kv_heads),
-        Row("output", s.width, s.heads * s.head_dim, s.layers),
-        *([Row("gate projection", s.hidden, s.width, s.layers)] if s.gated else []),
-        Row("up projection", s.hidden, s.width, s.layers),
-        Row("down projection", s.width, s.hidden, s.layers),
-        *([Row("copy query and key", s.width, s.width, 2)] if s.kinds else []),
-        Row("unembedding", s.vocab_size, s.width, int(s.own_unembedding)),
+        Row("embedding", c.width, c.vocab_size, 1),
+        *([Row("kind embedding", c.width, c.kinds, 1)] if c.kinds else []),
+        Row("key", c.head_dim, c.width, c.layers * c.kv_heads),
+        Row("query", c.head_dim, c.width, c.layers * c.heads),
+        Row("value", c.head_dim, c.width, c.layers * c.kv_heads),
+        Row("output", c.width, c.heads * c.head_dim, c.layers),
+        *([Row("gate projection", c.hidden, c.width, c.layers)] if c.mlp == "swiglu" else []),
+        Row("up projection", c.hidden, c.width, c.layers),
+        Row("down projection", c.width, c.hidden, c.layers),
+        *([Row("copy query and key", c.width, c.width, 2)] if c.kinds else []),
+        Row("unembedding", c.vocab_size, c.width, int(not c.tied)),
     ]
-    return Description(s, tuple(rows))
-
-
-def _shape_of(c: GPTConfig, name: str) -> Shape:
-    """Our own decoder: rotary positions, SwiGLU, no biases, norms without gain, tied unembedding."""
-    return Shape(
-        name,
-        c.layers,
-        c.heads,
-        c.head_dim,
-        c.width,
-        c.hidden,
-        c.vocab_size,
-        c.context,
-        c.kv_heads,
-        gated=True,
-        biases=False,
-        learned_positions=False,
-        kinds=c.kinds,
-    )
-
-
-def _published(
-    name: str,
-    layers: int,
-    width: int,
-    heads: int,
-    vocab: int,
-    context: int,
-    norms: int,
-    own: bool,
-    note: str = "",
-) -> Shape:
-    """GPT-1 to GPT-3: heads fill the width, MLP four times it, biases, learned positions, layer norms."""
-    return Shape(
-        name,
-        layers,
-        heads,
-        width // heads,
-        width,
-        4 * width,
-        vocab,
-        context,
-        heads,
-        layer_norms=norms,
-        own_unembedding=own,
-        note=note,
-    )
-
-
-def _gpt2(name: str, layers: int, width: int, heads: int) -> Shape:
-    return _published(name, layers, width, heads, 50_257, 1024, 2 * layers + 1, False)
-
-
-def _gpt3(name: str, layers: int, width: int, heads: int, note: str = "") -> Shape:
-    own = "the unembedding is counted as weights of its own; GPT-2 shares the embedding's"
-    return _published(
-        f"GPT-3 {name}", layers, width, heads, 50_257, 2048, 2 * layers + 1, True, f"{note}{own}"
-    )
-
-
-# Sizes: Radford et al. 2018 and 2019, and table 2.1 of Brown et al. 2020. GPT-1 has norms after each part
-# of a layer and none at the end.
-PRESETS: dict[str, Shape | GPTConfig] = {
-    "openbook": GPTConfig(),
-    "gpt1": _published("GPT-1", 12, 768, 12, 40_478, 512, 24, False),
-    "gpt2": _gpt2("GPT-2 small", 12, 768, 12),
-    "gpt2-medium": _gpt2("GPT-2 medium", 24, 1024, 16),
-    "gpt2-large": _gpt2("GPT-2 large", 36, 1280, 20),
-    "gpt2-xl": _gpt2("GPT-2 XL", 48, 1600, 25),
-    "gpt3-small": _gpt3("small (125M)", 12, 768, 12),
-    "gpt3-medium": _gpt3("medium (350M)", 24, 1024, 16),
-    "gpt3-large": _gpt3("large (760M)", 24, 1536, 16),
-    "gpt3-xl": _gpt3("XL (1.3B)", 24, 2048, 16, "the paper prints 24 heads, but 16 of 128 fill the width; "),
-    "gpt3-2.7b": _gpt3("2.7B", 32, 2560, 32),
-    "gpt3-6.7b": _gpt3("6.7B", 32, 4096, 32),
-    "gpt3-13b": _gpt3("13B", 40, 5120, 40, "the paper prints width 5,140, but 40 heads of 128 fill 5,120; "),
-    "gpt3": _gpt3("175B", 96, 12_288, 96),
-}
-ALIASES = {
-    "gpt-1": "gpt1",
-    "gpt-2": "gpt2",
-    "gpt-3": "gpt3",
-    "gpt2-small": "gpt2",
-    "gpt3-125m": "gpt3-small",
-    "gpt3-350m": "gpt3-medium",
-    "gpt3-760m": "gpt3-large",
-    "gpt3-1.3b": "gpt3-xl",
-    "gpt3-175b": "gpt3",
-}
-
-
-def preset(name: str) -> Description | None:
-    """The description of a published model or of our default by name, in any case; None when unknown."""
-    key = name.lower()
-    config = PRESETS.get(ALIASES.get(key, key))
-    return None if config is None else describe(config)
+    return Description(name, c, tuple(rows), note, final_norm)
 
 
 def _bytes(number: float) -> str:

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 
 from gpt.config import GPTConfig
-from gpt.describe import PRESETS, describe, preset
+from gpt.describe import describe
 from gpt.model import GPT
+from gpt.presets import ALIASES, PRESETS, preset
 
 
 def test_gpt3_is_the_table_of_the_lesson() -> None:
@@ -39,6 +41,14 @@ def test_gpt3_is_the_table_of_the_lesson() -> None:
         ("gpt2-medium", 354_823_168),
         ("gpt2-large", 774_030_080),
         ("gpt2-xl", 1_557_611_200),
+        ("smollm2-135m", 134_515_008),
+        ("smollm2-360m", 361_821_120),
+        ("tinyllama-1.1b", 1_100_048_384),
+        ("llama3.2-1b", 1_235_814_400),
+        ("llama3.1-8b", 8_030_261_248),
+        ("qwen2.5-0.5b", 494_032_768),
+        ("qwen2.5-1.5b", 1_543_714_304),
+        ("qwen3-0.6b", 596_049_920),
     ],
 )
 def test_published_models_have_their_released_number_of_parameters(name: str, parameters: int) -> None:
@@ -63,24 +73,59 @@ def test_published_models_have_their_released_number_of_parameters(name: str, pa
 def test_gpt3_sizes_agree_with_their_names(name: str, billions: float) -> None:
     table = preset(name)
     assert table is not None
-    shared = table.parameters - table.shape.vocab_size * table.shape.width  # the names count it once
+    shared = table.parameters - table.config.vocab_size * table.config.width  # the names count it once
     assert shared / 1e9 == pytest.approx(billions, rel=0.025)
 
 
-GROUPED = GPTConfig(vocab_size=300, layers=3, heads=6, kv_heads=2, width=48)
-
-
-@pytest.mark.parametrize("config", [GPTConfig(), GROUPED])
-def test_ours_is_counted_as_torch_counts_it(config: GPTConfig) -> None:
+def built(config: GPTConfig) -> int:
+    """The parameters of a model as torch counts them."""
     with torch.device("meta"):
-        model = GPT(config)
+        return sum(parameter.numel() for parameter in GPT(config).parameters())
+
+
+SMALL = GPTConfig(vocab_size=300, layers=3, heads=6, kv_heads=2, width=48, hidden=80, context=32)
+PARTS: list[dict[str, object]] = [
+    {},
+    {"norm_gain": True},
+    {"norm_gain": True, "qk_norm": False},
+    {"norm": "layer"},
+    {"norm": "layer", "norm_gain": True, "embedding_norm": False},
+    {"norm": "layer", "norm_gain": True, "qk_norm": False, "positions": "learned", "kinds": 0},
+    {"mlp": "gelu", "mlp_bias": True},
+    {"mlp_bias": True, "attention_bias": True},
+    {"output_bias": True, "tied": False},
+    {"head_dim": 20, "attention_bias": True, "output_bias": True},
+    {"kinds": 0, "kv_heads": 6, "tied": False, "positions": "learned"},
+]
+
+
+@pytest.mark.parametrize("parts", PARTS, ids=str)
+def test_every_part_is_counted_as_torch_counts_it(parts: dict[str, object]) -> None:
+    config = replace(SMALL, **{"head_dim": 0, **parts})  # type: ignore[arg-type]
     table = describe(config)
-    assert table.weights == table.parameters == config.parameters
-    assert table.weights == sum(p.numel() for p in model.parameters())
-    assert table.cache_bytes_per_token() == config.cache_bytes_per_token
-    per_head = table.shape.kv_heads + table.shape.kv_heads + table.shape.heads
-    assert table.matrices == 4 + config.layers * (per_head + 1 + 3)
-    assert "the embedding's" in str(table)
+    assert table.parameters == config.parameters == built(config)
+    assert (
+        table.cache_bytes_per_token() == config.cache_bytes_per_token == 2 * 3 * config.kv_heads * config.head_dim * 2
+    )
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_a_model_built_from_a_preset_has_the_parameters_of_its_table(name: str) -> None:
+    table, config = preset(name), PRESETS[name].config
+    # Our blocks begin with their norms, GPT-1's end with them: it lacks the norm after the last block.
+    extra = 0 if PRESETS[name].final_norm else 2 * config.width
+    assert table is not None and table.parameters + extra == built(config)
+
+
+def test_aliases_lead_to_presets() -> None:
+    assert set(ALIASES.values()) <= set(PRESETS) and not set(ALIASES) & set(PRESETS)
+
+
+def test_matrices_are_counted_per_head() -> None:
+    table = describe(SMALL)
+    assert table.weights == table.parameters  # our own shape has neither biases nor gains
+    assert table.matrices == 4 + 3 * ((2 + 2 + 6) + 1 + 3)
+    assert "the embedding's" in str(table) and "the embedding's" not in str(describe(replace(SMALL, tied=False)))
 
 
 def test_flops_count_the_shared_unembedding_once_more() -> None:
