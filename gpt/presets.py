@@ -127,4 +127,6 @@ def preset(name: str) -> Description | None:
     """The description of a published model or of our default by name, in any case; None when unknown."""
     key = name.lower()
     found = PRESETS.get(ALIASES.get(key, key))
-    return found and describe(found.config, found.title, note=found.note, final_norm=found.final_norm)
+    if found is None:
+        return None
+    return describe(found.config, found.title, note=found.note, final_norm=found.final_norm)
