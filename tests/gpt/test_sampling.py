@@ -32,6 +32,15 @@ def test_temperature_outside_0_to_2_is_refused_by_name(bad: object) -> None:
         ("seed", -1),
         ("seed", 2**63),
         ("seed", 0.5),
+        ("min_p", -0.1),
+        ("min_p", 1.1),
+        ("min_p", math.nan),
+        ("min_p", True),
+        ("repetition_penalty", 0.0),
+        ("repetition_penalty", -1.0),
+        ("repetition_penalty", 10.5),
+        ("repetition_penalty", math.nan),
+        ("repetition_penalty", None),
     ],
 )
 def test_other_settings_are_refused_by_name(name: str, bad: object) -> None:
@@ -102,6 +111,43 @@ def test_top_p_counts_the_mass_that_top_k_left() -> None:
     logits = torch.tensor([0.4, 0.3, 0.2, 0.1]).log()
     p = distribution(logits, SamplingParams(1.0, top_k=2, top_p=0.5))
     assert p.tolist() == [1.0, 0.0, 0.0, 0.0]  # 0.4 / 0.7 = 0.57 already holds one half
+
+
+@settings(derandomize=True, deadline=None)
+@given(LOGITS, st.floats(0.0, 1.0))
+def test_min_p_keeps_what_has_that_share_of_the_best(row: list[float], min_p: float) -> None:
+    full = distribution(torch.tensor(row), SamplingParams(1.0))
+    p = distribution(torch.tensor(row), SamplingParams(1.0, min_p=min_p))
+    kept = full >= min_p * full.max()
+    torch.testing.assert_close(p, torch.where(kept, full, 0.0) / full[kept].sum())
+
+
+def test_min_p_follows_the_temperature() -> None:
+    logits = torch.tensor([2.0, 1.0, 0.0])
+    shares = [(distribution(logits, SamplingParams(t, min_p=0.3)) > 0).sum().item() for t in (0.5, 1.0, 2.0)]
+    assert shares == [1, 2, 3]  # exp(-1/t) and exp(-2/t) against 0.3
+
+
+def test_the_repetition_penalty_lowers_what_was_seen_whatever_its_sign() -> None:
+    logits, seen = torch.tensor([2.0, 2.0, -1.0, -1.0]), torch.tensor([True, False, True, False])
+    p = distribution(logits, SamplingParams(1.0, repetition_penalty=2.0), seen=seen)
+    torch.testing.assert_close(p, torch.softmax(torch.tensor([1.0, 2.0, -2.0, -1.0]), -1))
+    assert sample(logits, SamplingParams(0.0), seen=seen).item() == 0
+    assert sample(logits, SamplingParams(0.0, repetition_penalty=1.1), seen=seen).item() == 1
+    torch.testing.assert_close(distribution(logits, SamplingParams(1.0), seen=seen), torch.softmax(logits, -1))
+
+
+def test_penalty_and_min_p_are_those_of_transformers() -> None:
+    """In its order: penalty, temperature, top-k, top-p, min-p."""
+    from transformers import MinPLogitsWarper, RepetitionPenaltyLogitsProcessor, TemperatureLogitsWarper
+
+    logits = torch.randn(1, 50, generator=torch.Generator().manual_seed(2)) * 4
+    ids = torch.tensor([[3, 9, 9, 40]])
+    want = TemperatureLogitsWarper(0.8)(ids, RepetitionPenaltyLogitsProcessor(1.4)(ids, logits.clone()))
+    want = MinPLogitsWarper(0.05)(ids, want).softmax(-1)
+    seen = torch.zeros(50, dtype=torch.bool).index_fill_(0, ids[0], True)
+    got = distribution(logits, SamplingParams(0.8, min_p=0.05, repetition_penalty=1.4), seen=seen)
+    torch.testing.assert_close(got, want)
 
 
 @pytest.mark.parametrize("allowed", [[1, 3], {3, 1}, torch.tensor([1, 3]), torch.tensor([0, 1, 0, 1]).bool()])
