@@ -51,13 +51,19 @@ class KVCache:
             raise ValueError(f"cannot roll a cache of {self.length} tokens back to {length}")
         self.length = length
 
-    def rows(self, index: torch.Tensor, extra: int) -> KVCache:
-        """A new cache holding copies of the rows ``index`` (N,), with room for ``extra`` more tokens."""
+    @property
+    def nbytes(self) -> int:
+        """Bytes of keys and values, the unfilled slots included."""
+        return self.keys.nbytes + self.values.nbytes
+
+    def copy(self, length: int, capacity: int, rows: torch.Tensor | None = None) -> KVCache:
+        """A new cache of ``capacity`` slots that holds the first ``length``; of the rows (N,), or of all."""
         clone = object.__new__(KVCache)
-        layers, _, heads, _, dim = self.keys.shape
-        shape = (layers, len(index), heads, self.length + extra, dim)
+        layers, batch, heads, _, dim = self.keys.shape
+        shape = (layers, batch if rows is None else len(rows), heads, capacity, dim)
+        which = slice(None) if rows is None else rows
         clone.keys, clone.values = self.keys.new_empty(shape), self.values.new_empty(shape)
-        clone.keys[:, :, :, : self.length] = self.keys[:, index, :, : self.length]
-        clone.values[:, :, :, : self.length] = self.values[:, index, :, : self.length]
-        clone.length = self.length
+        clone.keys[:, :, :, :length] = self.keys[:, which, :, :length]
+        clone.values[:, :, :, :length] = self.values[:, which, :, :length]
+        clone.length = length
         return clone

@@ -207,6 +207,27 @@ class SpanConstraint:
         self.tokens.append(token)
         self.done = not self.allowed()
 
+    def chain(self, limit: int) -> list[int]:
+        """The next tokens, at most `limit`, of a run that goes on, as far as the passages leave one way only."""
+        if self.done or not self.tokens:
+            return []
+        if self.max_tokens is not None:
+            limit = min(limit, self.max_tokens - len(self.tokens))
+        chain: list[int] = []
+        if self._live is not None:
+            passages = self.automaton.passages
+            while len(chain) < limit:
+                ways = {tuple(passages[p][at + len(chain) : at + len(chain) + 1]) for p, at in self._live} - {()}
+                if len(ways) != 1:
+                    break
+                chain += ways.pop()
+            return chain
+        state = self._state
+        while len(chain) < limit and len(self.automaton.next[state]) == 1:
+            ((token, state),) = self.automaton.next[state].items()
+            chain.append(token)
+        return chain
+
     def spans(self) -> list[Span]:
         """Where the run stands, earliest passage first; empty before the first token or for "no answer"."""
         length = len(self.tokens)

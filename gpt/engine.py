@@ -1,102 +1,45 @@
-"""From a prompt's ids to a stream of steps: the prompt is read once, then each token costs one short pass.
+"""From a prompt's ids to a stream of steps: the prompt is read once, then each short pass makes a token or several.
 
-The engine adds to the model what a conversation needs: a key/value cache, sampling, constraints, whole
-characters out of byte-level tokens, stop strings, a seed, cancellation and the limit of the context.
+The engine adds to the model what a conversation needs: a key/value cache and a memory of prompts' beginnings
+(``gpt/prefix.py``), drafts (``gpt/lookup.py``), batches (``gpt/batch.py``), sampling, constraints, whole characters,
+stop strings and seeds (``gpt/steps.py``), cancellation and the limit of the context. It knows the model and the
+tokenizer only by ``gpt/interfaces.py``.
 """
 
 from __future__ import annotations
 
-import codecs
 import threading
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
+from gpt.batch import Row, write_rows
 from gpt.grounding import prompt_kinds
-from gpt.interfaces import Cache, Decoder, TextTokenizer
+from gpt.interfaces import Cache, Decoder, TextTokenizer, forward_only
 from gpt.load import load_model
+from gpt.lookup import Lookup
 from gpt.model import GPT
-from gpt.sampling import SamplingParams, sample
+from gpt.prefix import PrefixPool
+from gpt.sampling import SamplingParams
+from gpt.steps import Constraint, Generation, Stats, Step, Writer, is_set
+from gpt.stream import TextStream
 from gpt.tokenizer import Tokenizer
 
-Finish = Literal["end", "stop", "length", "context"]
-
-
-class Constraint(Protocol):
-    """What may come next; :class:`gpt.constrain.SpanConstraint` is one."""
-
-    done: bool
-
-    def reset(self) -> None: ...
-
-    def allowed(self) -> Collection[int]: ...
-
-    def step(self, token: int) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One generated token.
-
-    `logprob` is the natural logarithm of the model's own probability for it: at temperature 1, over the
-    whole vocabulary, before any limit. `text` is what can be shown now: whole characters, never a part of a
-    stop string; the texts of all steps together are the answer. `finish` stands on the last step and says
-    why: "end" (an end token, or the constraint is done), "stop" (a stop string), "length" (`max_new_tokens`)
-    or "context" (the context is full).
-    """
-
-    id: int
-    logprob: float
-    text: str
-    finish: Finish | None = None
-
-
-class TextStream:
-    """Bytes in, whole characters out, up to the first stop string.
-
-    Bytes that are part of a character wait for the rest of it; text that may be the beginning of a stop
-    string waits until it is known not to be. The stop string that completes first counts. The output does
-    not depend on how the bytes were cut into pieces. Bytes that are no UTF-8 become U+FFFD.
-    """
-
-    def __init__(self, stop: Sequence[str] = ()) -> None:
-        self.stop = (stop,) if isinstance(stop, str) else tuple(stop)
-        if any(not isinstance(s, str) or not s for s in self.stop):
-            raise ValueError("a stop string is empty; give at least one character, or none at all")
-        self.stopped = False
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._held = ""
-
-    def push(self, data: bytes, *, final: bool = False) -> str:
-        """The text that `data` makes certain; with `final`, all that is left."""
-        if self.stopped:
-            return ""
-        self._held += self._decoder.decode(data, final)
-        found = [(at + len(s), at) for s in self.stop if (at := self._held.find(s)) >= 0]
-        if found:
-            self.stopped = True
-            return self._held[: min(found)[1]]
-        keep = 0 if final else self._waiting()
-        ready, self._held = self._held[: len(self._held) - keep], self._held[len(self._held) - keep :]
-        return ready
-
-    def _waiting(self) -> int:
-        """The length of the longest end of the text that begins a stop string."""
-        longest = min(len(self._held), max((len(s) - 1 for s in self.stop), default=0))
-        for length in range(longest, 0, -1):
-            if any(s.startswith(self._held[-length:]) for s in self.stop):
-                return length
-        return 0
+BLOCK = 128  # tokens of a prompt that are read in one pass, between two looks at `cancel`
+KEEP_BYTES = 512 << 20  # of prompts' beginnings, all together
 
 
 class Engine:
-    """A model with its tokenizer. Several threads may generate at once: each call has its own cache."""
+    """A model with its tokenizer. Several threads may generate at once: each call has its own cache.
 
-    def __init__(self, model: Decoder, tokenizer: TextTokenizer) -> None:
+    The model's weights must stay as they are while ``prefixes`` remembers what was computed with them.
+    """
+
+    def __init__(
+        self, model: Decoder, tokenizer: TextTokenizer, *, block: int = BLOCK, keep_bytes: int = KEEP_BYTES
+    ) -> None:
         if tokenizer.vocab_size != model.config.vocab_size:
             raise ValueError(
                 f"the tokenizer has {tokenizer.vocab_size} tokens and the model {model.config.vocab_size}"
@@ -105,6 +48,9 @@ class Engine:
             model.eval()
         self.model, self.tokenizer = model, tokenizer
         self.end_ids = tokenizer.end_ids
+        self.block, self.prefixes = block, PrefixPool(block, keep_bytes)
+        # Specials that say how to read a prompt are our own tokenizer's; other models read from left to right.
+        self._grounded = tokenizer if isinstance(tokenizer, Tokenizer) else None
 
     @classmethod
     def load(
@@ -134,9 +80,12 @@ class Engine:
             raise ValueError(f"the prompt is not valid text at character {error.start}") from None
         return self.tokenizer.prompt(text)
 
+    @torch.inference_mode()
     def logits(self, ids: Sequence[int], *, prefix: bool | None = None) -> Tensor:
         """The scores (V,), float32, of every token as the next one after `ids`."""
-        return self._read(self._checked(ids), None, prefix)
+        prompt = self._checked(ids)
+        both = self._reads_both_ways(prompt) if prefix is None else prefix
+        return self._whole(prompt, None, both)[0]
 
     def generate(
         self,
@@ -146,87 +95,180 @@ class Engine:
         temperature: float = 0.0,
         top_k: int | None = None,
         top_p: float | None = None,
+        min_p: float | None = None,
+        repetition_penalty: float = 1.0,
         seed: int | None = None,
         stop: Sequence[str] = (),
         allowed: Constraint | None = None,
         cancel: threading.Event | None = None,
         prefix: bool | None = None,
-    ) -> Iterator[Step]:
+        lookup: bool = True,
+        logprobs: int = 0,
+    ) -> Generation:
         """Continue `ids`, one :class:`Step` per token, as each becomes known.
 
-        `allowed`  limits every token; it is reset first, and the end is then its alone to decide.
-        `cancel`   when set, the stream ends before the next token, without a last step.
-        `prefix`   whether the prompt is read in both directions. None: as the model was tuned, which is so
-                   for a prefix-LM whose prompt ends with <answer>.
+        `allowed`   limits every token; it is reset first, and the end is then its alone to decide.
+        `cancel`    when set, the stream ends before the next token or block of the prompt, without a last step.
+        `prefix`    whether the prompt is read in both directions. None: as the model was tuned, which is so
+                    for a prefix-LM whose prompt ends with <answer>.
+        `lookup`    drafts from the prompt, which change how fast the steps come and not what they are.
+        `logprobs`  how many of the most probable tokens each step names.
         The same prompt, settings and seed give the same steps; without a seed each call draws anew.
         ValueError, before anything is generated, for settings out of range, an empty prompt, an id outside
         the vocabulary, and a prompt longer than the context.
         """
-        params = SamplingParams(temperature, top_k, top_p, seed)
-        if isinstance(max_new_tokens, bool) or not isinstance(max_new_tokens, int) or max_new_tokens < 1:
-            raise ValueError(f"max_new_tokens is {max_new_tokens!r}; give a whole number of at least 1")
-        prompt, stream = self._checked(ids), TextStream(stop)
-        if allowed is not None:
-            allowed.reset()
-        return self._steps(prompt, max_new_tokens, params, stream, allowed, cancel, prefix)
+        params = SamplingParams(temperature, top_k, top_p, seed, min_p, repetition_penalty)
+        prompt = self._checked(ids)
+        writer = self._writer(prompt, params, max_new_tokens, stop, allowed, logprobs, len(prompt))
+        both = self._reads_both_ways(prompt) if prefix is None else prefix
+        drafts = Lookup(prompt, allowed) if lookup and not forward_only(self.model) else None
+        stats = Stats(prompt=len(prompt))
+        return Generation(self._steps(prompt, writer, both, drafts, cancel, stats), stats)
+
+    def generate_batch(
+        self,
+        prompts: Sequence[Sequence[int]],
+        *,
+        max_new_tokens: int = 256,
+        temperature: float = 0.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        min_p: float | None = None,
+        repetition_penalty: float = 1.0,
+        seeds: Sequence[int | None] | None = None,
+        stop: Sequence[str] = (),
+        allowed: Sequence[Constraint | None] | None = None,
+        cancel: threading.Event | None = None,
+        prefix: bool | None = None,
+        logprobs: int = 0,
+    ) -> Iterator[tuple[int, Step]]:
+        """Continue several prompts at once: (number of the prompt, its next step), as :meth:`generate` would have made
+        it. `seeds` and `allowed` have one entry for each prompt. All share the longest prompt's room in the context.
+        """
+        checked = [self._checked(ids) for ids in prompts]
+        for name, given in (("seeds", seeds), ("allowed", allowed)):
+            if given is not None and len(given) != len(checked):
+                raise ValueError(f"{name} has {len(given)} entries and there are {len(checked)} prompts; give one each")
+        longest = max(map(len, checked), default=0)
+        rows = []
+        for number, prompt in enumerate(checked):
+            seed = None if seeds is None else seeds[number]
+            params = SamplingParams(temperature, top_k, top_p, seed, min_p, repetition_penalty)
+            limit = None if allowed is None else allowed[number]
+            writer = self._writer(prompt, params, max_new_tokens, stop, limit, logprobs, longest)
+            both = self._reads_both_ways(prompt) if prefix is None else prefix
+            rows.append(Row(number, prompt, writer, self._kinds(prompt) if both else None, both))
+        if forward_only(self.model):
+            return (
+                (row.number, step)
+                for row in rows
+                for step in self._steps(row.prompt, row.writer, row.both, None, cancel, Stats())
+            )
+        return write_rows(self.model, rows, self.block, cancel)
+
+    def _writer(
+        self,
+        prompt: list[int],
+        params: SamplingParams,
+        max_new_tokens: int,
+        stop: Sequence[str],
+        allowed: Constraint | None,
+        logprobs: int,
+        longest: int,
+    ) -> Writer:
+        return Writer(
+            self.tokenizer,
+            self.end_ids,
+            prompt,
+            params,
+            TextStream(stop),
+            max_new_tokens=max_new_tokens,
+            # The last token drawn is never read back, so a full context still leaves room for one.
+            room=self.model.config.context - longest + 1,
+            allowed=allowed,
+            logprobs=logprobs,
+        )
 
     def _steps(
         self,
         prompt: list[int],
-        max_new_tokens: int,
-        params: SamplingParams,
-        stream: TextStream,
-        allowed: Constraint | None,
+        writer: Writer,
+        both: bool,
+        drafts: Lookup | None,
         cancel: threading.Event | None,
-        prefix: bool | None,
+        stats: Stats,
     ) -> Iterator[Step]:
-        # The last token drawn is never read back, so a full context still leaves room for one.
-        room = self.model.config.context - len(prompt) + 1
-        total = min(max_new_tokens, room)
-        if cancel is not None and cancel.is_set():
+        if is_set(cancel):
             return
-        cache = self.model.new_cache(1, len(prompt) + total - 1)
-        generator = params.generator()
-        logits = self._read(prompt, cache, prefix)
-        for count in range(1, total + 1):
-            if cancel is not None and cancel.is_set():
-                return
-            limits = None if allowed is None else allowed.allowed()
-            token = int(sample(logits, params, generator, limits))
-            logprob = float(logits[token] - logits.logsumexp(-1))
-            finish: Finish | None = None
-            if allowed is not None:
-                allowed.step(token)
-                finish = "end" if allowed.done else None
-            elif token in self.end_ids:
-                finish = "end"
-            if finish is None and count == total:
-                finish = "length" if count == max_new_tokens else "context"
-            text = stream.push(self.tokenizer.token_bytes(token), final=finish is not None)
-            if stream.stopped:
-                finish = "stop"
-            yield Step(token, logprob, text, finish)
-            if finish is not None:
-                return
-            logits = self._next(token, cache)
+        capacity = len(prompt) + writer.left - 1
+        keeps = not both and not forward_only(self.model)
+        cache = self.prefixes.get(prompt, capacity) if keeps else None
+        if cache is None:
+            cache = self.model.new_cache(1, capacity)
+        stats.reused = cache.length
+        try:
+            logits = self._whole(prompt, cache, True) if both else self._blocks(prompt, cache, cancel)
+            draft: list[int] = []
+            while logits is not None:
+                stats.passes += 1
+                accepted = 0
+                for row in logits:
+                    if is_set(cancel):
+                        return
+                    step = writer.take(row)
+                    if drafts is not None:
+                        drafts.add(step.id)
+                    stats.accepted += accepted < len(draft) and draft[accepted] == step.id
+                    yield step
+                    if step.finish is not None:
+                        return
+                    if accepted == len(draft) or draft[accepted] != step.id:
+                        break
+                    accepted += 1
+                if draft:
+                    cache.rollback(cache.length - len(draft) + accepted)
+                if drafts is not None:
+                    drafts.learn(len(draft), accepted)
+                    draft = drafts.propose(writer.left - 1)
+                    stats.drafted += len(draft)
+                logits = self._next([step.id, *draft], cache)
+        finally:
+            if keeps:
+                self.prefixes.put(prompt, cache)
 
     @torch.inference_mode()
-    def _read(self, prompt: list[int], cache: Cache | None, prefix: bool | None) -> Tensor:
-        """Logits (V,) after the whole prompt, which fills the cache."""
-        asked = isinstance(self.tokenizer, Tokenizer) and prompt[-1] == self.tokenizer.answer
-        if prefix is None:
-            prefix = self.model.config.prefix_lm and asked
+    def _blocks(self, prompt: list[int], cache: Cache, cancel: threading.Event | None) -> Tensor | None:
+        """Logits (1, V) after a causal prompt, of which the cache holds whole blocks; None when cancelled."""
+        hidden = None
+        while cache.length < len(prompt):
+            if is_set(cancel):
+                return None
+            start = cache.length
+            hidden = self.model(torch.tensor([prompt[start : start + self.block]], device=self.device), cache=cache)
+        assert hidden is not None
+        return self.model.unembed(hidden[0, -1:])
+
+    @torch.inference_mode()
+    def _whole(self, prompt: list[int], cache: Cache | None, both: bool) -> Tensor:
+        """Logits (1, V) after a prompt that is read in one pass, in both directions or in one."""
+        size, kinds = len(prompt), self._kinds(prompt) if both else None
+        mask = torch.ones(size, size, dtype=torch.bool, device=self.device) if both else None
+        marked = None if kinds is None else torch.tensor([kinds], device=self.device)
         ids = torch.tensor([prompt], device=self.device)
-        mask = torch.ones(len(prompt), len(prompt), dtype=torch.bool, device=self.device) if prefix else None
-        kinds = None
-        if prefix and asked and isinstance(self.tokenizer, Tokenizer) and self.tokenizer.passage in prompt:
-            kinds = torch.tensor([prompt_kinds(self.tokenizer, prompt)], device=self.device)
-        return self.model.unembed(self.model(ids, cache=cache, mask=mask, kinds=kinds)[0, -1])
+        return self.model.unembed(self.model(ids, cache=cache, mask=mask, kinds=marked)[0, -1:])
 
     @torch.inference_mode()
-    def _next(self, token: int, cache: Cache) -> Tensor:
-        """Logits (V,) after one more token."""
-        return self.model.unembed(self.model(torch.tensor([[token]], device=self.device), cache=cache)[0, -1])
+    def _next(self, tokens: list[int], cache: Cache) -> Tensor:
+        """Logits (T, V) after each of the next tokens."""
+        return self.model.unembed(self.model(torch.tensor([tokens], device=self.device), cache=cache)[0])
+
+    def _reads_both_ways(self, prompt: list[int]) -> bool:
+        return self.model.config.prefix_lm and self._grounded is not None and prompt[-1] == self._grounded.answer
+
+    def _kinds(self, prompt: list[int]) -> list[int] | None:
+        """The kinds of a grounded prompt's tokens."""
+        t = self._grounded
+        return None if t is None or prompt[-1] != t.answer or t.passage not in prompt else prompt_kinds(t, prompt)
 
     def _checked(self, ids: Sequence[int]) -> list[int]:
         prompt = [int(token) for token in ids]

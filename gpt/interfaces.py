@@ -72,6 +72,13 @@ class Cache(Protocol):
     def rollback(self, length: int) -> None:
         """Forget everything after ``length`` tokens."""
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+
+    def copy(self, length: int, capacity: int, rows: Tensor | None = None) -> Any:
+        """A new cache of its kind that holds the first ``length`` tokens; of the rows (N,), or of all."""
+
 
 class Decoder(Protocol):
     """A causal decoder; shapes as in ``gpt/model.py``, whose ``forward`` says what the arguments mean.

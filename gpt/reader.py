@@ -198,7 +198,7 @@ class Reader:
                 places[row, token] = (n, at)
                 at = end
         device = self.model.embedding.weight.device
-        branch_cache = cache if len(rows) == cache.keys.shape[1] else cache.rows(torch.tensor(rows), width)
+        branch_cache = cache if len(rows) == len(windows) else cache.copy(past, past + width, torch.tensor(rows))
         hidden = self.model(ids.to(device), cache=branch_cache, mask=mask.to(device), positions=positions.to(device))
         going = self.model.unembed(hidden, [self.tokenizer.more, self.tokenizer.end]).log_softmax(-1).cpu()
         spans: list[Span] = []

@@ -26,7 +26,7 @@ def tiny_model(vocab_size: int, *, seed: int = 0, **sizes: object) -> GPT:
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.normal_(std=parameter.shape[1] ** -0.5, generator=generator)
+            parameter.normal_(std=parameter.shape[1] ** -0.5 if parameter.dim() > 1 else 1.0, generator=generator)
     return model.requires_grad_(False).eval()
 
 
