@@ -107,6 +107,10 @@ class Tokenizer:
         batch = self._bpe.encode_batch([_whole(text) for text in texts], add_special_tokens=False)
         return [Encoded(encoding.ids, encoding.offsets) for encoding in batch]
 
+    def pieces(self, text: str) -> list[tuple[int, int]]:
+        """Character spans of the pieces that no merge crosses."""
+        return [span for _, span in self._bpe.pre_tokenizer.pre_tokenize_str(_whole(text))]
+
     def decode(self, ids: Sequence[int]) -> str:
         """Text of the ids, specials left out; bytes that are no UTF-8 show as U+FFFD."""
         text: str = self._bpe.decode(list(ids), skip_special_tokens=True)
