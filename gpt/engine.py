@@ -27,7 +27,9 @@ from gpt.steps import Constraint, Generation, Stats, Step, Writer, is_set
 from gpt.stream import TextStream
 from gpt.tokenizer import Tokenizer
 
-BLOCK = 128  # tokens of a prompt that are read in one pass, between two looks at `cancel`
+# Tokens of a prompt that are read in one pass, between two looks at `cancel`, and the unit of what is remembered. 512
+# tokens of GPT-2 in bf16 take 328 ms in blocks of 64, 265 of 128, 237 of 256 and 276 at once; 128 remembers more.
+BLOCK = 128
 KEEP_BYTES = 512 << 20  # of prompts' beginnings, all together
 
 
@@ -40,7 +42,7 @@ class Engine:
     def __init__(
         self, model: Decoder, tokenizer: TextTokenizer, *, block: int = BLOCK, keep_bytes: int = KEEP_BYTES
     ) -> None:
-        if tokenizer.vocab_size != model.config.vocab_size:
+        if tokenizer.vocab_size > model.config.vocab_size:  # embeddings may be padded beyond the vocabulary
             raise ValueError(
                 f"the tokenizer has {tokenizer.vocab_size} tokens and the model {model.config.vocab_size}"
             )
