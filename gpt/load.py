@@ -1,74 +1,112 @@
-"""From a folder to a model that can run: config.json, model.safetensors and tokenizer.json, all checked.
+"""From a name to a model that can run: "bundled", a folder, or an id of the Hugging Face hub.
 
-Weights are read from safetensors only. Pickled files (.bin, .pt, ...) can run code when they are opened, so
-they are refused by name. On the CPU, weights of the wanted type stay memory-mapped: nothing is copied.
+A folder is ours or a published family's: then our decoder runs it (``gpt/families.py``, ``gpt/weights_file.py``). Any
+other causal model goes through transformers behind the same interface (``gpt/foreign.py``). Weights are read from
+safetensors only. The network is used for a hub id that is not in the local cache, and for nothing else.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import fields
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, Literal, get_args, get_type_hints
 
 import torch
-from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
-from gpt.checkpoint import save_model
-from gpt.config import GPTConfig
+from gpt.config import MODEL_TYPE, GPTConfig, read_json
+from gpt.families import FAMILIES, Family, NotNative, family_config
+from gpt.hub import is_hub_id, snapshot
+from gpt.hub_tokenizer import HubTokenizer
+from gpt.interfaces import Decoder, TextTokenizer
+from gpt.memory import check_memory, needed
 from gpt.model import GPT
 from gpt.precision import fast_dtype
-from gpt.rope import rotary_tables
 from gpt.tokenizer import Tokenizer
+from gpt.weights_file import (
+    PICKLED,
+    WEIGHTS,
+    check_size,
+    check_tensors,
+    headers,
+    known_tensors,
+    read_tensor,
+    refuse_pickle,
+    settle_tying,
+    weight_files,
+)
 
-__all__ = ["BUNDLED", "PICKLED", "WEIGHTS", "find_model", "load_model", "read_config", "save_model"]
+__all__ = ["BUNDLED", "PICKLED", "WEIGHTS", "find_model", "load_model", "read_config"]
 
 BUNDLED = Path(__file__).parent / "weights" / "bundled"
-WEIGHTS = "model.safetensors"
 MAX_CONTEXT = 1 << 20  # the rotary tables take context x head size x 4 bytes before any token is read
-PICKLED = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"})
+
+Weights = Literal["auto", "fp32", "bf16", "int8", "int4", "plain"]
 
 
 def find_model(name: str | Path = "bundled") -> Path:
-    """The folder that a model's name means: "bundled" is the one that comes with the package.
+    """The folder that a model's name means: "bundled" is the one that comes with the package; an id of the hub, as
+    "Qwen/Qwen2.5-0.5B-Instruct", is looked up in the local cache first.
 
     ValueError for a missing folder, for a file, and for pickled weights.
     """
     if str(name) == "bundled":
         if not (BUNDLED / WEIGHTS).is_file():
-            raise ValueError(
-                "the bundled weights are missing from this installation; install the package again"
-            )
+            raise ValueError("the bundled weights are missing from this installation; install the package again")
         return BUNDLED
     path = Path(name).expanduser()
     if path.suffix.lower() in PICKLED and not path.is_dir():
-        raise ValueError(_refuse_pickle(path))
+        raise ValueError(refuse_pickle(path))
     if not path.exists():
-        raise ValueError(f"there is no model folder {path}; give a folder with config.json, or 'bundled'")
+        if isinstance(name, str) and is_hub_id(name):
+            return snapshot(name)
+        raise ValueError(
+            f"there is no model folder {path}; give a folder with config.json, a hub id as owner/model, or 'bundled'"
+        )
     if not path.is_dir():
         raise ValueError(f"{path} is a file; give the folder that holds it beside config.json")
     return path
 
 
 def read_config(folder: Path) -> GPTConfig:
-    """`folder`/config.json, its types checked; ValueError with one sentence when it cannot be used."""
+    """``folder``/config.json, ours or a published family's, its types checked.
+
+    :class:`gpt.families.NotNative`, a ValueError, when only transformers runs that model; ValueError with one sentence
+    when it cannot be used at all.
+    """
+    path = folder / "config.json"
     try:
-        config = GPTConfig.load(folder)
+        config = family_config(read_json(path), path)
     except TypeError as error:
-        raise ValueError(f"{folder / 'config.json'} has a setting of the wrong type ({error})") from None
+        raise ValueError(f"{path} has a setting of the wrong type ({error})") from None
     if config.context > MAX_CONTEXT:
-        raise ValueError(f"{folder / 'config.json'}: a context of {config.context} is over {MAX_CONTEXT:,}")
-    default = GPTConfig()
-    for field in fields(config):
-        value, wanted = getattr(config, field.name), type(getattr(default, field.name))
-        number = wanted is float and type(value) is int
-        if type(value) is not wanted and not number:
-            raise ValueError(
-                f"{folder / 'config.json'}: {field.name} is {value!r}, which is no {wanted.__name__}"
-            )
+        raise ValueError(f"{path}: a context of {config.context} is over {MAX_CONTEXT:,}")
+    for name, wanted in get_type_hints(GPTConfig).items():
+        value = getattr(config, name)
+        allowed = get_args(wanted)
+        if allowed and all(isinstance(choice, str) for choice in allowed):
+            if value not in allowed:
+                raise ValueError(f"{path}: {name} is {value!r}, which is none of {', '.join(allowed)}")
+            continue
+        kinds = allowed or (wanted,)
+        if type(value) not in kinds and not (wanted is float and type(value) is int):
+            raise ValueError(f"{path}: {name} is {value!r}, which is no {kinds[0].__name__}")
     if not (math.isfinite(config.rope_base) and config.rope_base > 0 and 0 <= config.norm_eps < 1):
-        raise ValueError(f"{folder / 'config.json'}: rope_base or norm_eps is out of range")
+        raise ValueError(f"{path}: rope_base or norm_eps is out of range")
     return config
+
+
+class Unwritten(TorchFunctionMode):
+    """Modules are made without drawing the random weights that a file replaces. A draw without memory behind it
+    ("meta") makes torch import its compiler, which takes 3.3 s."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return args[0] if args else (kwargs or {})["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 def load_model(
@@ -76,79 +114,70 @@ def load_model(
     *,
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
-) -> tuple[GPT, Tokenizer]:
-    """A model ready to run, and its tokenizer. Device: CUDA where there is one, else the CPU; dtype: the
-    one it multiplies fastest in (:func:`gpt.precision.fast_dtype`).
+    weights: str = "auto",
+) -> tuple[Decoder, TextTokenizer]:
+    """A model ready to run, and its tokenizer.
 
-    ValueError, one sentence, for: a missing file, pickled weights, another family of model, a tokenizer of
-    another size, missing, foreign or wrongly shaped matrices, and weights that are not finite.
+    ``device``  CUDA where there is one, else the CPU
+    ``dtype``   of the activations; by default what ``weights`` says or the device multiplies fastest in
+    ``weights`` how the matrices are kept: "fp32", "bf16", "int8" or "int4"; "auto" is the fastest that loses nothing
+                that shows; "plain" leaves them as they were read, for training and for looking inside
+
+    ValueError, one sentence, for: a missing file, pickled weights, a tokenizer of another vocabulary, too little
+    memory, missing, foreign or wrongly shaped matrices, and weights that are not finite.
     """
+    if weights not in get_args(Weights):
+        raise ValueError(f"weights cannot be kept as {weights!r}; give one of {', '.join(get_args(Weights))}")
     folder = find_model(name)
-    config = read_config(folder)
-    path = folder / WEIGHTS
-    if not path.is_file():
-        pickled = sorted(p for p in folder.iterdir() if p.suffix.lower() in PICKLED)
-        raise ValueError(_refuse_pickle(pickled[0]) if pickled else f"{folder} holds no {WEIGHTS}")
-    tokenizer = Tokenizer.load(folder)
-    if tokenizer.vocab_size != config.vocab_size:
-        raise ValueError(
-            f"{folder}: the tokenizer has {tokenizer.vocab_size:,} tokens and the model"
-            f" {config.vocab_size:,}; they were not made for each other"
-        )
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    model = _assemble(config, path, place, dtype or fast_dtype(place))
+    fixed = {"fp32": torch.float32, "bf16": torch.bfloat16}
+    kind = dtype or fixed.get(weights) or fast_dtype(place)
+    try:
+        config = read_config(folder)
+    except NotNative as reason:
+        from gpt.foreign import load_foreign
+
+        return load_foreign(folder, str(reason), device=place, dtype=kind)
+    family = FAMILIES[config.model_type]
+    files = weight_files(folder)
+    tokenizer = _tokenizer(folder, config)
+    model = _assemble(folder, files, family, config, place, kind, packed=weights != "plain")
     return model, tokenizer
 
 
-def _assemble(config: GPTConfig, path: Path, device: torch.device, dtype: torch.dtype) -> GPT:
-    state = _read_weights(path, config)
-    with torch.device("meta"):  # shapes only: random weights would be drawn just to be replaced
+def _tokenizer(folder: Path, config: GPTConfig) -> TextTokenizer:
+    if config.model_type != MODEL_TYPE:
+        return HubTokenizer.load(folder, config.vocab_size)
+    tokenizer = Tokenizer.load(folder)
+    if tokenizer.vocab_size != config.vocab_size:
+        raise ValueError(
+            f"{folder}: the tokenizer has {tokenizer.vocab_size:,} tokens and the model {config.vocab_size:,};"
+            " they were not made for each other"
+        )
+    return tokenizer
+
+
+def _assemble(
+    folder: Path,
+    files: list[Path],
+    family: Family,
+    config: GPTConfig,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    packed: bool,
+) -> GPT:
+    where = files[0] if len(files) == 1 else folder
+    tensors = known_tensors(headers(files), family)
+    if settle_tying(config.tied, tensors, family) != config.tied:
+        config = replace(config, tied=False)
+    check_size(tensors, config, where)
+    check_memory(folder, needed(config, dtype, packed=packed), dtype, device)
+    with torch.device("meta"), Unwritten():  # but for the rotary tables, which no file holds
         model = GPT(config)
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    for name, shape in wanted.items():
-        if name not in state:
-            raise ValueError(f"{path} lacks the matrix {name}")
-        if tuple(state[name].shape) != shape:
-            raise ValueError(
-                f"{path}: {name} is {_by(state[name].shape)} and config.json asks for {_by(shape)}"
-            )
-    foreign = sorted(set(state) - set(wanted))
-    if foreign:
-        raise ValueError(f"{path} holds {foreign[0]}, which a model of this config.json does not have")
-    for name, tensor in state.items():
-        if not tensor.is_floating_point():
-            raise ValueError(f"{path}: {name} holds {tensor.dtype}, not floating-point weights")
-        if not bool(torch.isfinite(tensor).all()):
-            raise ValueError(f"{path}: {name} holds weights that are NaN or infinite; the file is damaged")
-        state[name] = tensor.to(device=device, dtype=dtype)
+    check_tensors(tensors, wanted, family, where)
+    state = {name: read_tensor(tensors, family, name, device=device, dtype=dtype) for name in wanted}
     model.load_state_dict(state, assign=True)
-    cos, sin = rotary_tables(config)
-    model.cos, model.sin = cos.to(device), sin.to(device)
     model.compute_dtype = dtype
-    return model.requires_grad_(False).eval()
-
-
-def _read_weights(path: Path, config: GPTConfig) -> dict[str, Tensor]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            names = list(file.keys())
-            held = sum(math.prod(file.get_slice(name).get_shape()) for name in names)
-            # Before a model of those sizes is built: a config.json may ask for a billion layers.
-            if held != config.parameters:
-                raise ValueError(
-                    f"{path} holds {held:,} weights and its config.json asks for {config.parameters:,}"
-                )
-            return {name: file.get_tensor(name) for name in names}
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path} is damaged or no safetensors file ({error})") from None
-
-
-def _refuse_pickle(path: Path) -> str:
-    return (
-        f"{path} is a pickled file, which can run code when it is opened, so it is never read;"
-        f" convert the weights to {WEIGHTS}"
-    )
-
-
-def _by(shape: tuple[int, ...] | torch.Size) -> str:
-    return " x ".join(str(n) for n in shape)
+    return model.to(device).requires_grad_(False).eval()

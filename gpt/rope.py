@@ -12,10 +12,12 @@ from gpt.config import GPTConfig, RopeScaling
 
 
 def rotary_tables(config: GPTConfig) -> tuple[Tensor, Tensor]:
-    """cos and sin of position x frequency, each (context, D/2), fp32."""
-    exponents = torch.arange(0, config.head_dim, 2, dtype=torch.float32) / config.head_dim
+    """cos and sin of position x frequency, each (context, D/2), fp32, on the CPU also while a model without memory
+    ("meta") is built: counting there makes torch import its compiler, which takes 2 s."""
+    cpu = torch.device("cpu")
+    exponents = torch.arange(0, config.head_dim, 2, dtype=torch.float32, device=cpu) / config.head_dim
     frequencies = scaled(1.0 / config.rope_base**exponents, config.rope_scaling)
-    angles = torch.outer(torch.arange(config.context, dtype=torch.float32), frequencies)
+    angles = torch.outer(torch.arange(config.context, dtype=torch.float32, device=cpu), frequencies)
     return angles.cos(), angles.sin()
 
 

@@ -7,8 +7,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from gpt.checkpoint import save_model
 from gpt.config import GPTConfig
-from gpt.load import PICKLED, find_model, load_model, read_config, save_model
+from gpt.load import PICKLED, find_model, load_model, read_config
 from gpt.model import GPT
 from gpt.tokenizer import Tokenizer
 
@@ -88,7 +89,10 @@ def test_bundled_is_the_folder_of_the_package(monkeypatch: pytest.MonkeyPatch, f
 @pytest.mark.parametrize(
     "settings, message",
     [
-        ({"model_type": "llama"}, "type 'llama'; only 'openbook-gpt'"),
+        ({"model_type": "llama"}, "lacks num_attention_heads, which a model of type 'llama'"),
+        ({"model_type": "mystery"}, "model_type is 'mystery', and transformers does not run it"),
+        ({"model_type": 7}, "names no model_type"),
+        ({"norm": "batch"}, "norm is 'batch', which is none of rms, layer"),
         ({"layers": "2"}, "wrong type"),
         ({"layers": 2.0}, "layers is 2.0, which is no int"),
         ({"layers": True}, "layers is True, which is no int"),
@@ -98,9 +102,10 @@ def test_bundled_is_the_folder_of_the_package(monkeypatch: pytest.MonkeyPatch, f
         ({"rope_base": 0.0}, "rope_base or norm_eps is out of range"),
         ({"norm_eps": float("nan")}, "rope_base or norm_eps is out of range"),
         ({"colour": "blue"}, "settings this version does not know: colour"),
-        ({"hidden": 49}, "its config.json asks for"),
+        ({"hidden": 49}, "blocks.0.mlp.gate.weight is 48 x 32 and config.json asks for 49 x 32"),
+        ({"layers": 3}, "lacks the matrix blocks.2.attention.query.weight"),
         ({"vocab_size": 321}, "tokenizer has 320 tokens and the model 321"),
-        ({"width": 16, "hidden": 96, "vocab_size": 320}, "its config.json asks for"),
+        ({"width": 16, "hidden": 96, "vocab_size": 320}, "embedding.weight is 320 x 32 and config.json asks for 320 x 16"),
     ],
 )
 def test_a_config_that_does_not_fit_is_refused(
