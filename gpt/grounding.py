@@ -17,12 +17,12 @@ says <none>), and after every token copied from there it says <more> or <end>. N
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from gpt.model import GPT
 from gpt.tokenizer import Tokenizer
 
 QUESTION_TOKENS = 64
@@ -58,7 +58,15 @@ def prompt_kinds(tokenizer: Tokenizer, prompt: Sequence[int]) -> list[int]:
     return [PLAIN, PLAIN, *[QUESTION] * (at - 2), PLAIN, *kinds.tolist(), PLAIN]
 
 
-def start_logprobs(model: GPT, tokenizer: Tokenizer, hidden: Tensor, prefixes: Tensor, kinds: Tensor) -> Tensor:
+class Reads(Protocol):
+    """A model, or something that trains one: what the start of an answer is scored with."""
+
+    def unembed(self, states: Tensor, only: Sequence[int]) -> Tensor: ...
+
+    def point(self, states: Tensor, hidden: Tensor) -> Tensor: ...
+
+
+def start_logprobs(model: Reads, tokenizer: Tokenizer, hidden: Tensor, prefixes: Tensor, kinds: Tensor) -> Tensor:
     """Log-probabilities (B, T + 1), fp32, that the answer starts at each place of the prompt; the last is <none>.
 
     ``hidden`` (B, T, C) are the states of rows whose prompts have ``prefixes`` (B,) tokens; places that are no passage

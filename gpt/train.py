@@ -18,14 +18,14 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from gpt.attention import prefix_mask
 from gpt.checkpoint import Progress, find_checkpoint, load_checkpoint, load_weights, save_checkpoint, save_model
 from gpt.config import GPTConfig
 from gpt.corpus import Prose, QuestionSet, read_prose, read_questions
-from gpt.examples import IGNORE, Mixture, Prosaic, Readings, micro_batches
-from gpt.grounding import start_logprobs
+from gpt.examples import Mixture, micro_batches
+from gpt.losses import Counts, backward, make_scorer
 from gpt.model import GPT
 from gpt.optim import make_optimizers
+from gpt.prefetch import Prefetch
 from gpt.tokenizer import Tokenizer
 
 MIXTURES = {
@@ -53,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
         s.add_argument("--minutes", type=float, default=60.0, help="training time; the schedule follows it")
         s.add_argument("--steps", type=int, default=None, help="train so many steps instead of --minutes")
         s.add_argument("--rows", type=int, default=32, help="rows a step")
-        s.add_argument("--micro-tokens", type=int, default=4096, help="positions in one forward pass")
+        s.add_argument("--micro-tokens", type=int, default=2048, help="padded positions in one pass")
         s.add_argument("--matrix-lr", type=float, default=0.02 if stage == "train" else 0.006)
         s.add_argument("--embedding-lr", type=float, default=0.004 if stage == "train" else 0.001)
         s.add_argument("--weight-decay", type=float, default=0.1)
@@ -63,6 +63,8 @@ def parser() -> argparse.ArgumentParser:
         s.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
         s.add_argument("--threads", type=int, default=None)
         s.add_argument("--checkpoint-seconds", type=float, default=180.0)
+        s.add_argument("--compile", action="store_true", help="torch.compile the model; needs a C++ compiler")
+        s.add_argument("--no-prefetch", dest="prefetch", action="store_false", help="make rows in the same process")
         s.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out where there is one")
         if stage == "train":
             s.add_argument("--tokenizer", type=Path, required=True, help="folder with tokenizer.json")
@@ -77,34 +79,15 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def prose_loss(model: GPT, batch: Prosaic) -> torch.Tensor:
-    """Mean cross-entropy of every next token."""
-    logits = model.logits(batch.ids[:, :-1])
-    return F.cross_entropy(logits.flatten(0, 1), batch.ids[:, 1:].flatten())
-
-
-def reading_loss(model: GPT, tokenizer: Tokenizer, batch: Readings) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean cross-entropy of where answers start (or that they do not), and summed one of whether they go on.
-
-    The start is chosen among the tokens of the passage and <none>, going on between <more> and <end>: a decoder that
-    can only quote need not learn to rule out the rest of its vocabulary.
-    """
-    hidden = model(batch.ids, mask=prefix_mask(batch.prefixes, batch.ids.shape[1]), kinds=batch.kinds)
-    start = start_logprobs(model, tokenizer, hidden, batch.prefixes, batch.kinds)
-    target = torch.where(batch.starts >= 0, batch.starts, batch.ids.shape[1])
-    states = hidden[batch.stops != IGNORE]
-    going = model.unembed(states, [tokenizer.more, tokenizer.end])
-    stop = F.cross_entropy(going, batch.stops[batch.stops != IGNORE], reduction="sum")
-    return F.nll_loss(start, target), stop
-
-
 class Trainer:
     """One run: model, optimisers, rows, schedule, checkpoints and a JSON-lines log in ``args.out``."""
 
     def __init__(self, args: argparse.Namespace, model: GPT, tokenizer: Tokenizer, mixture: Mixture) -> None:
-        self.args, self.tokenizer, self.mixture = args, tokenizer, mixture
+        self.args, self.tokenizer = args, tokenizer
         self.model = model.to(args.device)
         self.model.compute_dtype = torch.bfloat16
+        self.scorer = make_scorer(self.model, compiled=args.compile)
+        self.rows = Prefetch(lambda step: mixture.batch(step, args.rows), background=args.prefetch)
         self.optimizers = make_optimizers(
             model, matrix_lr=args.matrix_lr, embedding_lr=args.embedding_lr, weight_decay=args.weight_decay
         )
@@ -126,25 +109,12 @@ class Trainer:
 
     def step(self) -> dict[str, float]:
         """One update; returns the mean loss of prose, of where answers start and of where they stop."""
-        rows = self.mixture.batch(self.progress.step, self.args.rows)
-        batches = micro_batches(rows, self.tokenizer.pad, self.args.micro_tokens, self.args.device)
-        prose = sum(len(b.ids) for b in batches if isinstance(b, Prosaic))
-        reading = len(rows) - prose
-        stops = sum(int((b.stops != IGNORE).sum()) for b in batches if isinstance(b, Readings))
+        rows = self.rows(self.progress.step)
+        counts = Counts.of(rows)
         sums = {"prose": 0.0, "start": 0.0, "stop": 0.0}
-        for b in batches:
-            # Each kind counts by its own mean, since a prose row has 255 learned positions and an answer a few.
-            if isinstance(b, Prosaic):
-                loss = prose_loss(self.model, b) * (len(b.ids) / prose)
-                sums["prose"] += float(loss.detach())
-                loss = 0.5 * loss
-            else:
-                start, stop = reading_loss(self.model, self.tokenizer, b)
-                start, stop = start * (len(b.ids) / reading), stop / max(1, stops)
-                sums["start"] += float(start.detach())
-                sums["stop"] += float(stop.detach())
-                loss = start + stop
-            loss.backward()
+        for batch in micro_batches(rows, self.tokenizer.pad, self.args.micro_tokens, self.args.device):
+            for kind, value in backward(self.scorer, self.tokenizer, batch, counts).items():
+                sums[kind] += value
         if not all(math.isfinite(value) for value in sums.values()):
             raise FloatingPointError(
                 f"the loss is not finite at step {self.progress.step}; the last checkpoint is intact: "
@@ -155,10 +125,11 @@ class Trainer:
             for group in optimizer.param_groups:
                 group["lr"] = group["peak_lr"] * rate
             optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+            optimizer.zero_grad(set_to_none=False)
+        self.scorer.refresh()
         self.progress.step += 1
         self.progress.tokens += sum(len(row.ids) for row in rows)
-        return {kind: sums[kind] for kind, there in (("prose", prose), ("start", reading), ("stop", stops)) if there}
+        return {kind: value for kind, value in sums.items() if getattr(counts, kind)}
 
     def run(self, heldout: Sequence[Prose]) -> None:
         """Train to the end, checkpointing every ``--checkpoint-seconds``; then write the finished model."""
@@ -275,9 +246,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         found = find_checkpoint(trainer.checkpoint)
         if found and args.resume:
             trainer.progress = load_checkpoint(found, trainer.model, trainer.optimizers)
+            trainer.scorer.refresh()
         elif found:
             raise ValueError(f"{args.out} already holds a run; give --resume to go on with it, or another --out")
-        trainer.run(read_prose(args.heldout))
+        with trainer.rows:
+            trainer.run(read_prose(args.heldout))
     except (ValueError, FloatingPointError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
