@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from gpt import inspect_cli
 from gpt.describe import Description, describe
 from gpt.presets import PRESETS, preset
 
@@ -18,7 +19,6 @@ TRAINING = {
     "train": "pre-train from random weights",
     "tune": "tune trained weights for reading",
 }
-TEMPERATURES = (0.0, 0.5, 1.0, 1.5, 2.0)
 
 
 class Parser(argparse.ArgumentParser):
@@ -38,19 +38,22 @@ def parser() -> argparse.ArgumentParser:
     g.add_argument("--temperature", type=float, default=0.0, help="0 (greedy, the default) to 2")
     g.add_argument("--top-k", type=int, help="draw from the k most probable tokens only")
     g.add_argument("--top-p", type=float, help="draw from the fewest tokens that hold this mass")
+    g.add_argument("--min-p", type=float, help="leave out tokens below this share of the best one's probability")
+    g.add_argument(
+        "--repetition-penalty", type=float, default=1.0, metavar="R", help="above 1 holds back what was said"
+    )
     g.add_argument("--seed", type=int, help="the same seed gives the same text")
     g.add_argument("--max-new-tokens", type=int, default=256, metavar="N", help="default: %(default)s")
+    g.add_argument("--logprobs", type=int, default=0, metavar="N", help="a line for each token, with its N rivals")
+    g.add_argument("--no-lookup", action="store_true", help="draft no tokens from the prompt: same text, slower")
+    g.add_argument("--weights", default="auto", help="auto (the default), fp32, bf16, int8, int4 or plain")
     g.add_argument("--stop", action="append", default=[], metavar="TEXT", help="end before TEXT; repeatable")
 
     d = commands.add_parser("describe", help="the weight table of a model, by kind of matrix")
     d.add_argument("name", metavar="NAME|FOLDER", help=f"{', '.join(PRESETS)}, bundled, or a model folder")
     d.add_argument("--json", action="store_true", help="one JSON object instead of the table")
 
-    i = commands.add_parser("inspect", help="a text's tokens, and what the model expects next")
-    i.add_argument("text", metavar="TEXT")
-    i.add_argument("--model", default="bundled", help="'bundled' or a model folder (default: %(default)s)")
-    i.add_argument("--top", type=int, default=10, metavar="N", help="tokens to list (default: %(default)s)")
-    i.add_argument("--json", action="store_true", help="one JSON object instead of the tables")
+    inspect_cli.add_arguments(commands.add_parser("inspect", help="a text's tokens, the next token, and all inside"))
 
     for name, text in TRAINING.items():
         # Listed for --help; gpt.train reads the arguments.
@@ -71,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _generate(args)
         if args.command == "describe":
             return _describe(args)
-        return _inspect(args)
+        return inspect_cli.run(args)
     except ValueError as error:
         print(f"python -m gpt {args.command}: {error}", file=sys.stderr)
         return 2
@@ -85,22 +88,36 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _generate(args: argparse.Namespace) -> int:
     from gpt.engine import Engine
+    from gpt.inspect import label
+    from gpt.load import load_model
     from gpt.sampling import SamplingParams
 
-    SamplingParams(args.temperature, args.top_k, args.top_p, args.seed)  # refuse before the weights are read
-    engine = Engine.load(args.model)
+    drawing = {
+        "temperature": args.temperature,
+        "top_k": args.top_k,
+        "top_p": args.top_p,
+        "min_p": args.min_p,
+        "repetition_penalty": args.repetition_penalty,
+        "seed": args.seed,
+    }
+    SamplingParams(**drawing)  # refuse before the weights are read
+    engine = Engine(*load_model(args.model, weights=args.weights))
     steps = engine.generate(
         engine.prompt(args.prompt),
+        **drawing,
         max_new_tokens=args.max_new_tokens,
-        temperature=args.temperature,
-        top_k=args.top_k,
-        top_p=args.top_p,
-        seed=args.seed,
         stop=args.stop,
+        lookup=not args.no_lookup,
+        logprobs=args.logprobs,
     )
     for step in steps:
-        print(step.text, end="", flush=True)
-    print()
+        if args.logprobs:
+            others = "".join(f"  {p:.3f} {label(engine.tokenizer, i)!r}" for i, p in step.alternatives)
+            print(f"{step.logprob:>8.3f} {label(engine.tokenizer, step.id)!r:<20}{others}", flush=True)
+        else:
+            print(step.text, end="", flush=True)
+    if not args.logprobs:
+        print()
     return 0
 
 
@@ -111,46 +128,17 @@ def _describe(args: argparse.Namespace) -> int:
 
 
 def _describe_folder(name: str) -> Description:
+    from gpt.families import NotNative
     from gpt.load import find_model, read_config
 
-    if name != "bundled" and not Path(name).expanduser().exists():
+    if name != "bundled" and "/" not in name and not Path(name).expanduser().exists():
+        raise ValueError(f"no model is called {name!r}; give {', '.join(PRESETS)}, bundled, or a model folder")
+    try:
+        return describe(read_config(find_model(name)), name)
+    except NotNative as reason:
         raise ValueError(
-            f"no model is called {name!r}; give {', '.join(PRESETS)}, bundled, or a model folder"
-        )
-    return describe(read_config(find_model(name)), name)
-
-
-def _inspect(args: argparse.Namespace) -> int:
-    from gpt.engine import Engine
-    from gpt.sampling import SamplingParams, distribution
-
-    if args.top < 1:
-        raise ValueError(f"--top is {args.top}; give at least 1")
-    engine = Engine.load(args.model)
-    ids = engine.prompt(args.text)
-    logits = engine.logits(ids)
-    columns = [distribution(logits, SamplingParams(t)) for t in TEMPERATURES]
-    best = columns[TEMPERATURES.index(1.0)].sort(descending=True, stable=True).indices[: args.top].tolist()
-    tokens = [(token, engine.tokenizer.name(token)) for token in ids]
-    following = [
-        (token, engine.tokenizer.name(token), [float(column[token]) for column in columns]) for token in best
-    ]
-    if args.json:
-        data = {
-            "tokens": [{"id": token, "text": text} for token, text in tokens],
-            "temperatures": list(TEMPERATURES),
-            "next": [{"id": token, "text": text, "probabilities": p} for token, text, p in following],
-        }
-        print(json.dumps(data, ensure_ascii=False))
-        return 0
-    print(f"{len(ids)} tokens")
-    for token, text in tokens:
-        print(f"{token:>8}  {json.dumps(text, ensure_ascii=False)}")
-    print("\nprobability of the next token at temperature")
-    print(f"{'id':>8}" + "".join(f"{t:>9g}" for t in TEMPERATURES) + "  token")
-    for token, text, p in following:
-        print(f"{token:>8}" + "".join(f"{v:>9.4f}" for v in p) + f"  {json.dumps(text, ensure_ascii=False)}")
-    return 0
+            f"{name} is a model that only transformers runs, so its matrices are not known: {reason}"
+        ) from None
 
 
 if __name__ == "__main__":

@@ -81,15 +81,15 @@ def embeddings(engine: Engine, centred: bool = True) -> Tensor:
 
 
 def resolve(engine: Engine, token: str | int) -> int:
-    """The id of a token given by its id or its text; a word is also found with the space that usually stands before
-    it. ValueError, naming the pieces, for a text that is several tokens."""
+    """The id of a token given by its id or its text; a word means the token with a space before it, as in running text,
+    where there is such a token. ValueError, naming the pieces, for a text that is several tokens."""
     if isinstance(token, int):
         if not 0 <= token < engine.tokenizer.vocab_size:
             raise ValueError(f"no token has the id {token}; the vocabulary has {engine.tokenizer.vocab_size:,}")
         return token
     ids = engine.tokenizer.encode(token)
     spaced = engine.tokenizer.encode(" " + token)
-    found = next((candidate for candidate in (ids, spaced) if len(candidate) == 1), None)
+    found = next((candidate for candidate in (spaced, ids) if len(candidate) == 1), None)
     if found is None:
         parts = " ".join(repr(label(engine.tokenizer, i)) for i in ids) or "none"
         raise ValueError(f"{token!r} is {len(ids)} tokens ({parts}); give a text that is one token, or an id")
@@ -102,7 +102,7 @@ def _nearest(engine: Engine, query: Tensor, name: str, given: tuple[int, ...], k
     for i in cosines.argsort(descending=True, stable=True).tolist():
         if len(best) == at_least_one(k):
             break
-        if i not in given and engine.tokenizer.token_bytes(i):
+        if i not in given and i < engine.tokenizer.vocab_size and engine.tokenizer.token_bytes(i):
             best.append(i)
     names = tuple(label(engine.tokenizer, i) for i in best)
     return Neighbours(name, given, centred, tuple(best), names, tuple(cosines[best].tolist()))

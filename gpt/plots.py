@@ -10,7 +10,7 @@ import numpy as np
 from gpt.attribution import Attribution, ReadingAttribution
 from gpt.embeddings import Map
 from gpt.heads import Attention
-from gpt.inspect import Lens, NextToken
+from gpt.inspect import Lens, NextToken, TokenView
 from gpt.plot_style import (
     INK,
     LINE,
@@ -31,6 +31,38 @@ from gpt.plot_style import (
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+@styled
+def token_boxes(record: Sequence[TokenView], width: float = 9.0) -> Figure:
+    """A text as boxes, one for each token with its id beneath; neighbouring pieces differ in colour."""
+    from matplotlib.patches import Rectangle
+
+    names = [label(t.name) for t in record]
+    sizes = [
+        0.16 + 0.1 * max(sum(2 if ord(c) > 0x2E7F else 1 for c in n), len(str(t.id)))
+        for n, t in zip(names, record, strict=True)
+    ]
+    places, x, line = [], 0.0, 0
+    for size in sizes:
+        if x + size > width:
+            x, line = 0.0, line + 1
+        places.append((x, line))
+        x += size + 0.05
+    right = max(x + size for (x, _), size in zip(places, sizes, strict=True))
+    figure = new_figure(right + 0.2, 0.62 * (line + 1) + 0.1)
+    axis = figure.add_axes((0, 0, 1, 1))
+    tints = ("#cfe8e3", "#fdebae")
+    for token, name, size, (x, line) in zip(record, names, sizes, places, strict=True):
+        tint = "#e8eaea" if token.start is None else tints[(token.piece or 0) % 2]
+        axis.add_patch(Rectangle((x, line * 0.62), size, 0.32, facecolor=tint, edgecolor="none"))
+        axis.text(x + size / 2, line * 0.62 + 0.17, name, ha="center", va="center", fontsize=10)
+        axis.text(x + size / 2, line * 0.62 + 0.42, str(token.id), ha="center", va="center", fontsize=7, color=SOFT)
+    axis.set_xlim(-0.1, right + 0.1)
+    axis.set_ylim(places[-1][1] * 0.62 + 0.55, -0.05)
+    axis.axis("off")
+    note(figure, names)
+    return figure
 
 
 @styled
