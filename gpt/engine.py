@@ -85,9 +85,9 @@ class Engine:
     @torch.inference_mode()
     def logits(self, ids: Sequence[int], *, prefix: bool | None = None) -> Tensor:
         """The scores (V,), float32, of every token as the next one after `ids`."""
-        prompt = self._checked(ids)
-        both = self._reads_both_ways(prompt) if prefix is None else prefix
-        return self._whole(prompt, None, both)[0]
+        prompt = self.checked(ids)
+        both = self.reads_both_ways(prompt) if prefix is None else prefix
+        return self.read(prompt, None, both)[0]
 
     def generate(
         self,
@@ -120,9 +120,9 @@ class Engine:
         the vocabulary, and a prompt longer than the context.
         """
         params = SamplingParams(temperature, top_k, top_p, seed, min_p, repetition_penalty)
-        prompt = self._checked(ids)
+        prompt = self.checked(ids)
         writer = self._writer(prompt, params, max_new_tokens, stop, allowed, logprobs, len(prompt))
-        both = self._reads_both_ways(prompt) if prefix is None else prefix
+        both = self.reads_both_ways(prompt) if prefix is None else prefix
         drafts = Lookup(prompt, allowed) if lookup and not forward_only(self.model) else None
         stats = Stats(prompt=len(prompt))
         return Generation(self._steps(prompt, writer, both, drafts, cancel, stats), stats)
@@ -147,7 +147,7 @@ class Engine:
         """Continue several prompts at once: (number of the prompt, its next step), as :meth:`generate` would have made
         it. `seeds` and `allowed` have one entry for each prompt. All share the longest prompt's room in the context.
         """
-        checked = [self._checked(ids) for ids in prompts]
+        checked = [self.checked(ids) for ids in prompts]
         for name, given in (("seeds", seeds), ("allowed", allowed)):
             if given is not None and len(given) != len(checked):
                 raise ValueError(f"{name} has {len(given)} entries and there are {len(checked)} prompts; give one each")
@@ -158,7 +158,7 @@ class Engine:
             params = SamplingParams(temperature, top_k, top_p, seed, min_p, repetition_penalty)
             limit = None if allowed is None else allowed[number]
             writer = self._writer(prompt, params, max_new_tokens, stop, limit, logprobs, longest)
-            both = self._reads_both_ways(prompt) if prefix is None else prefix
+            both = self.reads_both_ways(prompt) if prefix is None else prefix
             rows.append(Row(number, prompt, writer, self._kinds(prompt) if both else None, both))
         if forward_only(self.model):
             return (
@@ -184,6 +184,7 @@ class Engine:
             prompt,
             params,
             TextStream(stop),
+            vocab_size=self.model.config.vocab_size,
             max_new_tokens=max_new_tokens,
             # The last token drawn is never read back, so a full context still leaves room for one.
             room=self.model.config.context - longest + 1,
@@ -209,7 +210,7 @@ class Engine:
             cache = self.model.new_cache(1, capacity)
         stats.reused = cache.length
         try:
-            logits = self._whole(prompt, cache, True) if both else self._blocks(prompt, cache, cancel)
+            logits = self.read(prompt, cache, True) if both else self._blocks(prompt, cache, cancel)
             draft: list[int] = []
             while logits is not None:
                 stats.passes += 1
@@ -251,12 +252,12 @@ class Engine:
         return self.model.unembed(hidden[0, -1:])
 
     @torch.inference_mode()
-    def _whole(self, prompt: list[int], cache: Cache | None, both: bool) -> Tensor:
-        """Logits (1, V) after a prompt that is read in one pass, in both directions or in one."""
-        size, kinds = len(prompt), self._kinds(prompt) if both else None
-        mask = torch.ones(size, size, dtype=torch.bool, device=self.device) if both else None
+    def read(self, prompt: list[int], cache: Cache | None, both: bool) -> Tensor:
+        """Logits (1, V) after a prompt of which the cache may hold a beginning: one pass, in both directions or one."""
+        start, kinds = 0 if cache is None else cache.length, self._kinds(prompt) if both else None
+        mask = torch.ones(len(prompt), len(prompt), dtype=torch.bool, device=self.device) if both else None
         marked = None if kinds is None else torch.tensor([kinds], device=self.device)
-        ids = torch.tensor([prompt], device=self.device)
+        ids = torch.tensor([prompt[start:]], device=self.device)
         return self.model.unembed(self.model(ids, cache=cache, mask=mask, kinds=marked)[0, -1:])
 
     @torch.inference_mode()
@@ -264,7 +265,8 @@ class Engine:
         """Logits (T, V) after each of the next tokens."""
         return self.model.unembed(self.model(torch.tensor([tokens], device=self.device), cache=cache)[0])
 
-    def _reads_both_ways(self, prompt: list[int]) -> bool:
+    def reads_both_ways(self, prompt: list[int]) -> bool:
+        """Whether the model was tuned to see all of this prompt from each of its tokens."""
         return self.model.config.prefix_lm and self._grounded is not None and prompt[-1] == self._grounded.answer
 
     def _kinds(self, prompt: list[int]) -> list[int] | None:
@@ -272,7 +274,8 @@ class Engine:
         t = self._grounded
         return None if t is None or prompt[-1] != t.answer or t.passage not in prompt else prompt_kinds(t, prompt)
 
-    def _checked(self, ids: Sequence[int]) -> list[int]:
+    def checked(self, ids: Sequence[int]) -> list[int]:
+        """The ids of a prompt; ValueError when it is empty or too long, or holds an id outside the vocabulary."""
         prompt = [int(token) for token in ids]
         config = self.model.config
         if not prompt:

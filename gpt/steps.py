@@ -85,6 +85,7 @@ class Writer:
         params: SamplingParams,
         stream: TextStream,
         *,
+        vocab_size: int,
         max_new_tokens: int,
         room: int,
         allowed: Constraint | None = None,
@@ -92,9 +93,8 @@ class Writer:
     ) -> None:
         if isinstance(max_new_tokens, bool) or not isinstance(max_new_tokens, int) or max_new_tokens < 1:
             raise ValueError(f"max_new_tokens is {max_new_tokens!r}; give a whole number of at least 1")
-        most = tokenizer.vocab_size
-        if isinstance(logprobs, bool) or not isinstance(logprobs, int) or not 0 <= logprobs <= most:
-            raise ValueError(f"logprobs is {logprobs!r}; give a whole number from 0 to {most:,}, the vocabulary")
+        if isinstance(logprobs, bool) or not isinstance(logprobs, int) or not 0 <= logprobs <= vocab_size:
+            raise ValueError(f"logprobs is {logprobs!r}; give a whole number from 0 to {vocab_size:,}, the vocabulary")
         self.tokenizer, self.end_ids, self.params, self.stream = tokenizer, end_ids, params, stream
         self.allowed, self.logprobs = allowed, logprobs
         self.left = min(max_new_tokens, room)  # steps still to come
@@ -102,7 +102,7 @@ class Writer:
         self.generator = params.generator()
         self.seen: Tensor | None = None
         if params.repetition_penalty != 1.0:
-            self.seen = torch.zeros(tokenizer.vocab_size, dtype=torch.bool)
+            self.seen = torch.zeros(vocab_size, dtype=torch.bool)
             self.seen[list(prompt)] = True
         if allowed is not None:
             allowed.reset()
