@@ -1,4 +1,4 @@
-"""The bundled GPT as a LangChain chat model."""
+"""A model that ``gpt`` runs as a LangChain chat model: the bundled one, a folder, or an id of the hub."""
 
 from __future__ import annotations
 
@@ -14,10 +14,17 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import ConfigDict, Field, PrivateAttr
 
+from gpt.constrain import SpanConstraint
 from gpt.engine import Engine
 from gpt.grounding import prompt_ids
+from gpt.model import GPT
+from gpt.reader import inside_word
+from gpt.tokenizer import Tokenizer
 from rag.prompts import QUESTION_MARKS
 from rag.types import RagError
+
+ROLES = {"human": "user", "ai": "assistant", "system": "system"}
+QUOTE_TOKENS = 60  # longest quotation that a foreign model may write; the prompt asks for the shortest
 
 _engines: dict[str, Engine] = {}
 _engines_lock = threading.Lock()
@@ -38,10 +45,14 @@ def load_engine(name: str) -> Engine:
 class ChatOpenbook(BaseChatModel):
     """``ChatOpenbook(model="bundled", temperature=0).invoke("…")``; the model is loaded at the first call.
 
-    The last human message is the question; in the chain's templates only what follows "Question:" is. All
-    before it is the passage, cut at its beginning to what the context holds. ``timeout`` (seconds) ends a
-    generation early; ``max_retries`` is taken for the sake of LangChain's interface, as nothing here fails
-    that could succeed a second time. ``cancel`` (an event, to ``invoke`` or ``stream``) ends it at once.
+    ``model`` is "bundled", a folder of safetensors weights or a hub id. Turns go through the model's own chat
+    template; a model without one continues them as text. The bundled GPT was tuned to read: its prompt is the
+    question (the last human message; in the chain's templates only what follows "Question:" is) and all before
+    it as the passage, cut at its beginning to what the context holds.
+
+    ``timeout`` (seconds) ends a generation early; ``max_retries`` is taken for the sake of LangChain's
+    interface, as nothing here fails that could succeed a second time. To ``invoke`` and ``stream``: ``cancel``
+    (an event) ends the answer at once; ``verbatim`` (texts) lets it be nothing but a run of one of them.
     """
 
     model_config = ConfigDict(populate_by_name=True, arbitrary_types_allowed=True)
@@ -78,7 +89,18 @@ class ChatOpenbook(BaseChatModel):
         params["ls_model_name"] = kwargs.get("model") or self.model_name
         return params
 
-    def _engine(self, name: str | None) -> Engine:
+    def fits(self, messages: Sequence[BaseMessage]) -> bool:
+        """Whether the context holds the prompt of ``messages`` and an answer of ``max_tokens``."""
+        engine = self.loaded()
+        context = engine.model.config.context
+        try:
+            prompt(engine, messages, max(context - self.max_tokens, context // 2))
+        except RagError:
+            return False
+        return True
+
+    def loaded(self, name: str | None = None) -> Engine:
+        """The engine of this model, or of another one by name."""
         if name is not None and name != self.model_name:
             return load_engine(name)
         return self.engine or load_engine(self.model_name)
@@ -106,14 +128,14 @@ class ChatOpenbook(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        engine = self._engine(kwargs.get("model"))
+        engine = self.loaded(kwargs.get("model"))
         limit = int(kwargs.get("max_tokens") or self.max_tokens)
         context = engine.model.config.context
-        ids = prompt(engine, messages, max(context - limit, context // 2))
         timeout = kwargs.get("timeout", self.timeout)
         until = None if timeout is None else time.monotonic() + float(timeout)
         made, finish = 0, None
         try:
+            ids = prompt(engine, messages, max(context - limit, context // 2))
             steps = engine.generate(
                 ids,
                 max_new_tokens=limit,
@@ -122,6 +144,7 @@ class ChatOpenbook(BaseChatModel):
                 seed=kwargs.get("seed", self.seed),
                 stop=tuple(s for s in (stop if stop is not None else self.stop or ()) if s),
                 cancel=kwargs.get("cancel"),
+                allowed=_verbatim(engine, kwargs.get("verbatim")),
             )
         except ValueError as error:
             raise RagError(f"The model cannot answer: {error}.") from None
@@ -148,14 +171,36 @@ class ChatOpenbook(BaseChatModel):
         )
 
 
-def prompt(engine: Engine, messages: Sequence[BaseMessage], room: int) -> list[int]:
-    """The ids of a conversation in the form the reader was trained on: question, then passage.
+def reads(engine: Engine) -> bool:
+    """Whether the model was tuned to read passages and point at the answer: our own shape with its copy head."""
+    model = engine.model
+    return isinstance(model, GPT) and model.config.kinds > 0 and isinstance(engine.tokenizer, Tokenizer)
 
-    The first tokens of the passage go when there are more than ``room`` ids in all.
+
+def prompt(engine: Engine, messages: Sequence[BaseMessage], room: int) -> list[int]:
+    """The ids of a conversation, at most ``room``, as the model was trained to see one.
+
+    RagError when they are more; a reader's passage loses its first tokens instead.
     """
-    talk = [m for m in messages if not isinstance(m, SystemMessage)] or list(messages)
-    if not talk:
+    if not messages:
         raise RagError("There is no message to answer.")
+    if reads(engine):
+        return _reading_prompt(engine, messages, room)
+    turns = [{"role": ROLES.get(m.type, "user"), "content": m.text} for m in messages]
+    ids = engine.tokenizer.chat(turns)
+    if ids is None:
+        ids = engine.prompt("\n\n".join(turn["content"] for turn in turns) + "\n\n")
+    if len(ids) > room:
+        raise RagError(
+            f"The prompt has {len(ids):,} tokens and this model has room for {room:,} beside the answer:"
+            " shorten the question, or give fewer passages (-k)."
+        )
+    return ids
+
+
+def _reading_prompt(engine: Engine, messages: Sequence[BaseMessage], room: int) -> list[int]:
+    """Question, then passage; the first tokens of the passage go when there are more than ``room`` ids in all."""
+    talk = [m for m in messages if not isinstance(m, SystemMessage)] or list(messages)
     last = talk[-1].text
     mark = max(QUESTION_MARKS, key=last.rfind)
     at = last.rfind(mark)
@@ -168,3 +213,19 @@ def prompt(engine: Engine, messages: Sequence[BaseMessage], room: int) -> list[i
     if len(ids) > room:
         ids = prompt_ids(tokenizer, asked, passage[len(ids) - room :])
     return ids
+
+
+def _verbatim(engine: Engine, texts: Sequence[str] | None) -> SpanConstraint | None:
+    """The constraint that leaves nothing but runs of ``texts``, from the beginning of a word on."""
+    if not texts:
+        return None
+    passages = engine.tokenizer.encode_batch(texts)
+    starts = [
+        (number, token)
+        for number, (text, passage) in enumerate(zip(texts, passages, strict=True))
+        for token, (begin, end) in enumerate(passage.spans)
+        if any(c.isalnum() for c in text[begin:end]) and not inside_word(text, begin)
+    ]
+    return SpanConstraint(
+        [passage.ids for passage in passages], stop=engine.end_ids, starts=starts, max_tokens=QUOTE_TOKENS
+    )

@@ -1,22 +1,24 @@
-"""A model's name becomes a model: the bundled GPT, a folder, or a server that speaks OpenAI's protocol."""
+"""A model's name becomes a model: the bundled GPT, a folder, a hub id, or a server that speaks OpenAI's protocol."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 
-from gpt.config import MODEL_TYPE
+from gpt.hub import is_hub_id
 from gpt.load import BUNDLED, WEIGHTS
 from gpt.reader import Reader
-from rag.chat_model import ChatOpenbook, load_engine
+from rag.chat_model import ChatOpenbook, load_engine, reads
 from rag.reading import GPTReader, SpanReader
 from rag.types import RagError
 
-HOW = 'give "bundled", "none" (sentences only), a model folder, or openai:MODEL@http://host/v1'
+HOW = (
+    'give "bundled", "none" (sentences only), a model folder, a hub id as owner/model, or openai:MODEL@http://host/v1'
+)
+MAX_TOKENS = 384  # of an answer in the asker's own words; the prompt asks for few sentences
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +33,18 @@ class Model:
     reader: SpanReader | None = None
     note: str = ""  # what the user should know about it with every answer
 
+    @property
+    def writes(self) -> bool:
+        """Whether it writes text of its own accord and follows instructions; a reader only points at quotations."""
+        return self.chat is not None and self.reader is None
+
 
 def init_model(
     model: str | BaseChatModel, *, temperature: float = 0.0, top_p: float = 1.0, seed: int = 0
 ) -> Model:
     """The model of a name, or the given LangChain chat model; RagError with one sentence when there is none."""
+    if isinstance(model, ChatOpenbook) and reads(model.loaded()):
+        return Model(model.model_name, model, GPTReader(Reader(model.loaded())))
     if isinstance(model, BaseChatModel):
         return Model(str(getattr(model, "model_name", None) or type(model).__name__), model)
     name = model.strip()
@@ -45,29 +54,16 @@ def init_model(
         return Model(name, _server(name, temperature, top_p, seed))
     if name == "bundled" and not (BUNDLED / WEIGHTS).is_file():
         return Model(name, None, note="The bundled GPT's weights are missing: answers are the best sentences.")
-    if name == "bundled" or _is_ours(Path(name).expanduser()):
-        engine = load_engine(name if name == "bundled" else str(Path(name).expanduser()))
-        chat = ChatOpenbook(
-            model=name, temperature=temperature, top_p=top_p, seed=seed, engine=engine
-        )
-        return Model(name, chat, GPTReader(Reader(engine)))
     folder = Path(name).expanduser()
-    if folder.is_dir() and (folder / "config.json").is_file():
-        from rag.transformers_model import ChatTransformers
-
-        return Model(name, ChatTransformers.load(folder, temperature=temperature, top_p=top_p, seed=seed))
-    if folder.exists():
+    if name != "bundled" and not folder.exists() and not is_hub_id(name):
+        raise RagError(f"There is no model {name!r} here: {HOW}.")
+    if folder.is_dir() and not (folder / "config.json").is_file():
         raise RagError(f"{name} is not a model folder, for it holds no config.json: {HOW}.")
-    raise RagError(f"There is no model {name!r} here: {HOW}.")
-
-
-def _is_ours(folder: Path) -> bool:
-    """Whether a folder's config.json says that it is a model of ours."""
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(config, dict) and config.get("model_type") == MODEL_TYPE
+    engine = load_engine(name if name == "bundled" or not folder.exists() else str(folder))
+    options: dict[str, Any] = {"temperature": temperature, "top_p": top_p, "seed": seed, "engine": engine}
+    if reads(engine):
+        return Model(name, ChatOpenbook(model=name, **options), GPTReader(Reader(engine)))
+    return Model(name, ChatOpenbook(model=name, max_tokens=MAX_TOKENS, **options))
 
 
 def _server(name: str, temperature: float, top_p: float, seed: int) -> BaseChatModel:

@@ -8,6 +8,7 @@ from typing import Any, TypedDict, cast
 import numpy as np
 from langchain_core.messages import BaseMessage
 from langchain_core.output_parsers import StrOutputParser
+from langchain_core.prompt_values import PromptValue
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableConfig
 
@@ -64,16 +65,11 @@ class Stages:
         if cancel is not None and cancel.is_set():
             raise Cancelled("The answer was cancelled.")
 
-    @property
-    def foreign(self) -> bool:
-        """Whether the model writes text of its own accord, so that it can follow instructions."""
-        return self.model.chat is not None and not isinstance(self.model.chat, ChatOpenbook)
-
     def rewrite(self, state: State, config: RunnableConfig) -> State:
-        """A follow-up question made to stand alone: by rules, or by a foreign model."""
+        """A follow-up question made to stand alone: by rules, or by a model that writes."""
         question = state["question"]
         rewritten = history.rewrite(question, state["history"])
-        if rewritten != question and self.foreign and self.model.chat is not None:
+        if rewritten != question and self.model.writes and self.model.chat is not None:
             chain = prompts.template("rewrite", language(question)) | self.model.chat | StrOutputParser()
             try:
                 said = chain.invoke({"question": question, "history": state["history"]}, config)
@@ -126,29 +122,25 @@ class Stages:
         return state
 
     def write(self, state: State, config: RunnableConfig) -> Iterator[str]:
-        """Let a chat model write, where one is to: in compose mode, and a foreign model in quote mode.
+        """Let a chat model write, where one is to: in compose mode, and one that follows instructions in quote mode.
 
-        Yields text only in compose mode; in quote mode nothing is shown before it is verified. Our own GPT was
-        trained to point at quotations, not to write: it quotes in either mode, and says so.
+        Yields text only in compose mode; in quote mode nothing is shown before it is verified, and a model that we
+        run ourselves cannot write anything but a run of a passage. Our own GPT was trained to point at quotations, not
+        to write: it quotes in either mode, and says so.
         """
-        if state["mode"] == "compose" and not self.foreign:
+        if state["mode"] == "compose" and not self.model.writes:
             state["mode"] = "quote"
             state["warnings"] = [*state["warnings"], ONLY_QUOTES]
         compose = state["mode"] == "compose"
         chat = self.model.chat
-        if state["draft"].refused or chat is None or not self.foreign:
+        if state["draft"].refused or chat is None or not self.model.writes:
             return
-        template = prompts.template("compose" if compose else "quote", state["language"])
-        values = {"question": state["rewritten"], "passages": prompts.number(state["sources"])}
-        if compose:
-            values["history"] = state["history"]  # type: ignore[assignment]
-        asked = template.invoke(values, config)
+        asked, sources = self._ask(state, "compose" if compose else "quote", config)
         state["prompt"] = asked.to_string()
-        options: dict[str, Any] = {"temperature": state["temperature"], "top_p": state["top_p"]}
-        if not self.foreign or hasattr(chat, "seed"):
-            options["seed"] = state["seed"]
-        if hasattr(chat, "_prompt") or not self.foreign:
-            options["cancel"] = state.get("cancel")
+        options: dict[str, Any] = {name: state[name] for name in ("temperature", "top_p", "seed")}  # type: ignore[literal-required]
+        options["cancel"] = state.get("cancel")
+        if not compose and isinstance(chat, ChatOpenbook):
+            options["verbatim"] = [source.text for source in sources]
         text = ""
         try:
             for chunk in chat.stream(asked, config, **_accepted(chat, options)):
@@ -162,6 +154,26 @@ class Stages:
         except Exception as error:
             raise failure(self.model.name, error) from error
         state["written"] = parsers.AnswerParser().parse(text)
+
+    def _ask(self, state: State, kind: prompts.Kind, config: RunnableConfig) -> tuple[PromptValue, list[Source]]:
+        """The prompt, with as many of the best passages as the model's context holds, and those passages."""
+        template = prompts.template(kind, state["language"])
+        sources = state["sources"]
+        values: dict[str, Any] = {"question": state["rewritten"]}
+        if kind == "compose":
+            values["history"] = state["history"]
+        while True:
+            asked = template.invoke({**values, "passages": prompts.number(sources)}, config)
+            chat = self.model.chat
+            if len(sources) < 2 or not isinstance(chat, ChatOpenbook) or chat.fits(asked.to_messages()):
+                break
+            sources = sources[:-1]
+        if len(sources) < len(state["sources"]):
+            state["warnings"] = [
+                *state["warnings"],
+                f"The model's context holds {len(sources)} of the {len(state['sources'])} passages.",
+            ]
+        return asked, sources
 
     def verify(self, state: State) -> Answer:
         """Nothing leaves unverified: quotations are compared with the stored text, claims with their passages."""
@@ -177,7 +189,7 @@ class Stages:
                 text, citations, unsupported = verify_composed(written.text, sources)
                 warnings += unsupported
             else:
-                citations = parsers.locate(written.text, sources)
+                citations = parsers.locate(written.text, sources, whole=isinstance(self.model.chat, ChatOpenbook))
                 if not citations:
                     warnings.append("The model quoted nothing that stands in the passages; the best sentences do.")
                     citations = draft.citations
@@ -230,8 +242,8 @@ def quotation(citation: Citation) -> str:
 
 
 def _accepted(chat: Any, options: dict[str, Any]) -> dict[str, Any]:
-    """Per-call options only where they differ from what the model was made with: not every model takes them."""
-    if isinstance(chat, ChatOpenbook) or hasattr(chat, "_prompt"):
+    """Per-call options; a model of another maker gets those it knows, where they differ from what it was made with."""
+    if isinstance(chat, ChatOpenbook):
         return {name: value for name, value in options.items() if value is not None}
     return {
         name: value

@@ -129,26 +129,3 @@ def test_a_server_that_is_down_is_one_sentence() -> None:
     with pytest.raises(Exception) as caught:
         model.chat.invoke("hi")
     assert "127.0.0.1:9" in str(failure(model.name, caught.value))
-
-
-def test_a_transformers_folder(tmp_path: Path) -> None:
-    from tokenizers import Tokenizer as Fast
-    from tokenizers.models import WordLevel
-    from tokenizers.pre_tokenizers import Whitespace
-    from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
-
-    words = {w: i for i, w in enumerate(["<unk>", "<end>", "the", "fox", "dog", "which", "?"])}
-    fast = Fast(WordLevel(words, unk_token="<unk>"))
-    fast.pre_tokenizer = Whitespace()
-    PreTrainedTokenizerFast(tokenizer_object=fast, unk_token="<unk>", eos_token="<end>").save_pretrained(tmp_path)
-    torch.manual_seed(0)
-    config = GPT2Config(vocab_size=7, n_positions=64, n_embd=8, n_layer=1, n_head=2, bos_token_id=1, eos_token_id=1)
-    GPT2LMHeadModel(config).save_pretrained(tmp_path)
-    chat = init_model(str(tmp_path), temperature=1.0, seed=3).chat
-    assert chat is not None
-    first = chat.invoke("which fox ?", max_tokens=6)
-    assert chat.invoke("which fox ?", max_tokens=6).content == first.content
-    assert first.usage_metadata is not None and first.usage_metadata["input_tokens"] == 3
-    (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
-    with pytest.raises(RagError, match="safetensors"):
-        init_model(str(tmp_path))
