@@ -60,9 +60,10 @@ class Engine:
         name: str | Path = "bundled",
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
+        weights: str = "auto",
     ) -> Engine:
-        """An engine of "bundled" or of a model folder; ValueError as :func:`gpt.load.load_model`."""
-        return cls(*load_model(name, device=device, dtype=dtype))
+        """An engine of "bundled", a model folder or a hub id; arguments and ValueError as :func:`load_model`'s."""
+        return cls(*load_model(name, device=device, dtype=dtype, weights=weights))
 
     @property
     def device(self) -> torch.device:

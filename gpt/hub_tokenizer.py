@@ -104,12 +104,11 @@ class HubTokenizer:
 
     def encode_spans(self, text: str) -> Encoded:
         """Ids with character spans; a character split over several tokens gives each of them its whole span."""
-        encoding = self._words.encode(_whole(text), add_special_tokens=False)
-        return Encoded(encoding.ids, encoding.offsets)
+        return self.encode_batch([text])[0]
 
     def encode_batch(self, texts: Sequence[str]) -> list[Encoded]:
         batch = self._words.encode_batch([_whole(text) for text in texts], add_special_tokens=False)
-        return [Encoded(encoding.ids, encoding.offsets) for encoding in batch]
+        return [Encoded(found.ids, _closed(found.offsets, len(text))) for found, text in zip(batch, texts, strict=True)]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of the ids, specials left out; bytes that are no UTF-8 show as U+FFFD."""
@@ -248,6 +247,13 @@ def _text(value: Any) -> str:
     """A token of tokenizer_config.json, written as a text or as a record of one."""
     content = value.get("content") if isinstance(value, dict) else value
     return content if isinstance(content, str) else ""
+
+
+def _closed(spans: list[tuple[int, int]], length: int) -> list[tuple[int, int]]:
+    """Spans without gaps: an accent that Unicode normalisation joins to its letter belongs to the letter's token."""
+    following = [*(start for start, _ in spans[1:]), length]
+    pairs = zip(spans, following, strict=False)
+    return [(start, max(end, until) if end > start else end) for (start, end), until in pairs]
 
 
 def _whole(text: str) -> str:

@@ -96,7 +96,7 @@ class Attention(nn.Module):
             k, v = cache.append(self.layer, k, v)  # (B, G, S, D)
         if trace is not None:
             trace.attention.append(attention_weights(q.float(), k.float(), mask))
-        y = attend(q, k, v, mask, training=self.training)
+        y = attend(q.to(k.dtype), k, v, mask, training=self.training).to(x.dtype)
         return self.output(y.transpose(1, 2).reshape(B, T, c.heads * c.head_dim))
 
 
@@ -156,7 +156,7 @@ class GPT(nn.Module):
         self.embedding_norm = Norm(config, config.width) if config.embedding_norm else nn.Identity()
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
         self.final_norm = Norm(config, config.width)
-        self.unembedding = None if config.tied else Linear(config.width, config.vocab_size, bias=False)
+        self.unembedding: nn.Module | None = None if config.tied else Linear(config.width, config.vocab_size, bias=False)
         self.copy_query = Linear(config.width, config.width, bias=False) if config.kinds else None
         self.copy_key = Linear(config.width, config.width, bias=False) if config.kinds else None
         if not learned:
@@ -188,8 +188,10 @@ class GPT(nn.Module):
         return self.embedding.weight.device
 
     def new_cache(self, rows: int, capacity: int) -> KVCache:
-        """An empty key/value cache for ``rows`` rows of at most ``capacity`` tokens, of this model's type and place."""
-        return KVCache(self.config, rows, capacity, dtype=self.compute_dtype, device=self.device)
+        """An empty key/value cache for ``rows`` rows of at most ``capacity`` tokens. On a CPU it is fp32: torch has no
+        fast bf16 attention for one query there, 650 µs against 80 for 12 heads over 560 keys on an EPYC."""
+        dtype = torch.float32 if self.device.type == "cpu" else self.compute_dtype
+        return KVCache(self.config, rows, capacity, dtype=dtype, device=self.device)
 
     def forward(
         self,
@@ -232,7 +234,7 @@ class GPT(nn.Module):
         return self.final_norm(x)
 
     def angles(self, past: int, tokens: int, positions: Tensor | None) -> tuple[Tensor, Tensor]:
-        """cos and sin of the tokens' angles, (T, D/2), or (B, 1, T, D/2) where positions are given."""
+        """cos and sin of the tokens' angles, (T, D), or (B, 1, T, D) where positions are given."""
         at = slice(past, past + tokens) if positions is None else positions
         cos, sin = self.cos[at].to(self.compute_dtype), self.sin[at].to(self.compute_dtype)
         return (cos, sin) if positions is None else (cos[:, None], sin[:, None])

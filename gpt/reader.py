@@ -151,7 +151,7 @@ class Reader:
         mask = inside.expand(rows, 1, width, width)
         if not self.model.config.prefix_lm:
             mask = mask & (keys[None] <= keys[:, None])
-        cache = KVCache(self.model.config, rows, width + room, dtype=self.model.compute_dtype, device=device)
+        cache = self.model.new_cache(rows, width + room)
         hidden = self.model(ids.to(device), cache=cache, mask=mask.to(device), kinds=kinds.to(device))  # (R, W, C)
         first = start_logprobs(self.model, self.tokenizer, hidden, lengths.to(device), kinds.to(device))
         return cache, first.cpu()

@@ -12,13 +12,14 @@ from gpt.config import GPTConfig, RopeScaling
 
 
 def rotary_tables(config: GPTConfig) -> tuple[Tensor, Tensor]:
-    """cos and sin of position x frequency, each (context, D/2), fp32, on the CPU also while a model without memory
+    """cos and sin of position x frequency, each (context, D), fp32, the two halves of a row alike but for the sign
+    of the first half of sin, which is what :func:`rotate` adds up. Made on the CPU also while a model without memory
     ("meta") is built: counting there makes torch import its compiler, which takes 2 s."""
     cpu = torch.device("cpu")
     exponents = torch.arange(0, config.head_dim, 2, dtype=torch.float32, device=cpu) / config.head_dim
     frequencies = scaled(1.0 / config.rope_base**exponents, config.rope_scaling)
     angles = torch.outer(torch.arange(config.context, dtype=torch.float32, device=cpu), frequencies)
-    return angles.cos(), angles.sin()
+    return angles.cos().repeat(1, 2), torch.cat((-angles.sin(), angles.sin()), dim=-1)
 
 
 def scaled(frequencies: Tensor, scaling: RopeScaling | None) -> Tensor:
@@ -35,6 +36,6 @@ def scaled(frequencies: Tensor, scaling: RopeScaling | None) -> Tensor:
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turn pairs (i, i + D/2) of x (B, H, T, D) by their position's angle; cos, sin broadcast to (B, 1, T, D/2)."""
-    a, b = x.chunk(2, dim=-1)
-    return torch.cat((a * cos - b * sin, a * sin + b * cos), dim=-1)
+    """Turn pairs (a, b) of x (B, H, T, D), i and i + D/2, to (a cos - b sin, b cos + a sin) by their position's angle.
+    ``cos`` and ``sin`` broadcast to (B, 1, T, D) and are those of :func:`rotary_tables`, with its signs."""
+    return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, dims=-1), sin)

@@ -12,7 +12,7 @@ from langchain_core.language_models import BaseChatModel, LangSmithParams
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, SystemMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from pydantic import ConfigDict, Field, PrivateAttr
+from pydantic import ConfigDict, Field
 
 from gpt.constrain import SpanConstraint
 from gpt.engine import Engine
@@ -67,7 +67,6 @@ class ChatOpenbook(BaseChatModel):
     timeout: float | None = None
     max_retries: int | None = None
     engine: Engine | None = Field(default=None, exclude=True, repr=False)
-    _loaded: Engine | None = PrivateAttr(None)
 
     @property
     def _llm_type(self) -> str:

@@ -49,7 +49,7 @@ _RANGES = {
     "seed": "a whole number from 0 to 2**63 - 1",
     "k": "a whole number from 1 to 50",
     "mode": "quote or compose",
-    "model": "bundled, none, a model folder, or openai:MODEL@http://host/v1",
+    "model": "bundled, none, a model folder, a hub id, or openai:MODEL@http://host/v1",
     "store": "a folder",
 }
 
