@@ -88,7 +88,7 @@ def resolve(engine: Engine, token: str | int) -> int:
             raise ValueError(f"no token has the id {token}; the vocabulary has {engine.tokenizer.vocab_size:,}")
         return token
     ids = engine.tokenizer.encode(token)
-    spaced = engine.tokenizer.encode(" " + token)
+    spaced = engine.tokenizer.encode(" " + token) if token else []
     found = next((candidate for candidate in (spaced, ids) if len(candidate) == 1), None)
     if found is None:
         parts = " ".join(repr(label(engine.tokenizer, i)) for i in ids) or "none"

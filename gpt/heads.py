@@ -81,10 +81,11 @@ def head_scores(engine: Engine, length: int = 48, rows: int = 4, seed: int = 0) 
     """The kinds of all heads, on ``rows`` sequences of ``length`` random tokens, said twice."""
     model = opened(engine)
     opening = engine.tokenizer.prompt("")[:1]  # <bos>, where the model wants one
-    length = min(length, (model.config.context - len(opening)) // 2)
     generator = torch.Generator().manual_seed(seed)
     ordinary = torch.tensor([i for i in range(engine.tokenizer.vocab_size) if engine.tokenizer.token_bytes(i)])
-    drawn = ordinary[torch.randint(len(ordinary), (rows, length), generator=generator)]
+    length = min(length, (model.config.context - len(opening)) // 2, len(ordinary))
+    # Without replacement: in the repetition a token has one earlier copy.
+    drawn = torch.stack([ordinary[torch.randperm(len(ordinary), generator=generator)[:length]] for _ in range(rows)])
     ids = torch.cat((torch.tensor(opening).long().expand(rows, -1), drawn, drawn), dim=1).to(model.device)
     trace, start = Trace(), len(opening)
     model(ids, trace=trace)

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,9 +49,7 @@ def test_generate_writes_what_the_engine_says(capsys: pytest.CaptureFixture[str]
     options = ["--temperature", "1.3", "--top-k", "50", "--top-p", "0.95", "--seed", "4"]
     code, out, err = run(capsys, "generate", "The cat", "--model", folder, "--max-new-tokens", "12", *options)
     engine = Engine.load(folder)
-    steps = engine.generate(
-        engine.prompt("The cat"), max_new_tokens=12, temperature=1.3, top_k=50, top_p=0.95, seed=4
-    )
+    steps = engine.generate(engine.prompt("The cat"), max_new_tokens=12, temperature=1.3, top_k=50, top_p=0.95, seed=4)
     assert (code, out, err) == (0, "".join(step.text for step in steps) + "\n", "")
     assert len(out) > 5
 
@@ -91,9 +90,99 @@ def test_inspect_shows_tokens_and_five_temperatures(capsys: pytest.CaptureFixtur
     assert len(text.splitlines()) == 1 + len(data["tokens"]) + 3 + 5
 
 
+VIEWS: dict[str, tuple[list[str], set[str]]] = {
+    "tokens": (["The 北 cat"], {"tokens"}),
+    "next": (["The cat", "--temperatures", "0.5", "2", "--top", "3"], {"tokens", "temperatures", "entropy", "next"}),
+    "attention": (["The cat"], {"tokens", "weights", "heads"}),
+    "attribution": (["The cat", "--answer", "sat"], {"method", "prompt", "answer", "scores", "total"}),
+    "neighbours": (["a", "#40", "--top", "4"], {"neighbours", "map"}),
+    "directions": (["a", "#40", "b", "--top", "4"], {"query", "names", "cosines", "map"}),
+    "lens": (["The cat"], {"tokens", "layers"}),
+}
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_view_as_text_json_and_picture(
+    capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path, view: str
+) -> None:
+    words, keys = VIEWS[view]
+    picture = tmp_path / "view.png"
+    code, out, err = run(capsys, "inspect", view, *words, "--model", folder, "--json", "--png", picture)
+    assert (code, err) == (0, "") and out.count("\n") == 1 and keys <= set(json.loads(out))
+    assert picture.read_bytes()[:4] == b"\x89PNG"
+    code, out, err = run(capsys, "inspect", view, *words, "--model", folder)
+    assert (code, err) == (0, "") and len(out.splitlines()) > 3
+
+
+def test_views_take_their_options(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    def data(*argv: object) -> dict[str, Any]:
+        code, out, _ = run(capsys, "inspect", *argv, "--model", folder, "--json")
+        assert code == 0
+        return dict(json.loads(out))
+
+    found = data("next", "The cat", "--temperatures", "0.5", "2", "--top", "3")
+    assert found["temperatures"] == [0.5, 2] and len(found["next"]) == 3
+    one = data("attention", "The cat", "--layer", "2", "--head", "3")
+    every = data("attention", "The cat")
+    assert one["weights"] == every["weights"][1][2] and len(every["heads"]) == 8
+    assert data("attribution", "The cat", "--answer", "sat", "--method", "rollout")["method"] == "rollout"
+    assert len(data("attribution", "The cat", "--max-new-tokens", "3")["scores"]) <= 3
+    read = data("attribution", "who sat?", "--passage", "The cat sat on the mat.")
+    assert read["quote"] in "The cat sat on the mat." and read["span"]["start"] < read["span"]["end"]
+    both = data("neighbours", "a", "#40", "--not-centred", "--top", "4")["neighbours"]
+    assert [n["given"] for n in both][1] == [40] and not both[0]["centred"] and len(both[0]["ids"]) == 4
+    assert data("tokens")["tokens"][0]["text"] == "<bos>"  # a view's name alone is a text
+
+
+def test_generate_tells_log_probabilities(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    options = ["--model", folder, "--max-new-tokens", "6", "--no-lookup", "--weights", "plain"]
+    code, out, _ = run(capsys, "generate", "The cat", *options, "--logprobs", "2")
+    engine = Engine.load(folder)
+    steps = list(engine.generate(engine.prompt("The cat"), max_new_tokens=6, lookup=False))
+    assert code == 0 and len(out.splitlines()) == len(steps)
+    assert [float(line.split()[0]) for line in out.splitlines()] == pytest.approx([s.logprob for s in steps], abs=0.1)
+    code, drawn, _ = run(
+        capsys,
+        "generate",
+        "The cat",
+        *options,
+        "--temperature",
+        "1",
+        "--seed",
+        "3",
+        "--min-p",
+        "0.2",
+        "--repetition-penalty",
+        "1.5",
+    )
+    again = engine.generate(
+        engine.prompt("The cat"),
+        max_new_tokens=6,
+        temperature=1,
+        seed=3,
+        min_p=0.2,
+        repetition_penalty=1.5,
+        lookup=False,
+    )
+    assert code == 0 and drawn == "".join(s.text for s in again) + "\n"
+
+
 @pytest.mark.parametrize(
     "argv, message",
     [
+        (["inspect", "sing", "x", "--model", "FOLDER"], "no view is called 'sing'; give tokens, next"),
+        (["inspect", "directions", "a", "b"], "directions takes 3 texts and got 2"),
+        (["inspect", "lens", "a", "b"], "lens takes one text and got 2"),
+        (["inspect", "attention", "x", "--layer", "1", "--model", "FOLDER"], "one of --layer and --head is missing"),
+        (["inspect", "attention", "x", "--layer", "9", "--head", "1", "--model", "FOLDER"], "no head 1 in layer 9"),
+        (["inspect", "neighbours", "cat dog", "--model", "FOLDER"], "'cat dog' is"),
+        (["inspect", "neighbours", "#999999", "--model", "FOLDER"], "no token has the id 999999"),
+        (["inspect", "attribution", "x", "--method", "magic", "--model", "FOLDER"], "no method is called 'magic'"),
+        (["inspect", "next", "x", "--temperatures", "3", "--model", "FOLDER"], "temperature is 3.0"),
+        (["inspect", "tokens", "x", "--png", "x.gif", "--model", "FOLDER"], "does not end in .png"),
+        (["generate", "x", "--min-p", "2"], "min_p is 2.0"),
+        (["generate", "x", "--repetition-penalty", "0"], "repetition_penalty is 0.0"),
+        (["generate", "x", "--weights", "int3", "--model", "FOLDER"], "cannot be kept as 'int3'"),
         ([], "the following arguments are required"),
         (["sing"], "invalid choice"),
         (["generate"], "PROMPT"),
