@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from gpt.weights_file import weight_files
+
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 WANTED = ["*.json", "*.safetensors", "*.jinja"]
 # Other formats of the same weights in folders below, and Mistral's second copy of them beside.
@@ -32,12 +34,12 @@ def snapshot(name: str) -> Path:
 
     try:
         cached = Path(snapshot_download(name, allow_patterns=WANTED, ignore_patterns=UNWANTED, local_files_only=True))
-        if any(cached.glob("*.safetensors")) and (cached / "config.json").is_file():
+        if _whole(cached):
             return cached
     except LocalEntryNotFoundError:
         pass
     try:
-        return Path(snapshot_download(name, allow_patterns=WANTED, ignore_patterns=UNWANTED))
+        folder = Path(snapshot_download(name, allow_patterns=WANTED, ignore_patterns=UNWANTED))
     except GatedRepoError:
         raise ValueError(f"the model {name} is gated; accept its terms on the hub and run 'hf auth login'") from None
     except RepositoryNotFoundError:
@@ -48,3 +50,18 @@ def snapshot(name: str) -> Path:
             f"there is no folder {name} here, it is not in the local cache of the hub, and the hub cannot be reached"
             f" ({reason}); go online once or give a folder"
         ) from None
+    if not _whole(folder):
+        raise ValueError(
+            f"the model {name} lacks config.json, tokenizer.json or safetensors weights, on the hub or, while that"
+            f" cannot be reached, in the local cache {folder}"
+        )
+    return folder
+
+
+def _whole(folder: Path) -> bool:
+    """Whether a folder holds all that a model needs; a download that was cut short left some of it."""
+    try:
+        weight_files(folder)
+    except ValueError:
+        return False
+    return all((folder / name).is_file() for name in ("config.json", "tokenizer.json"))
