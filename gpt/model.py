@@ -28,6 +28,8 @@ from gpt.config import GPTConfig
 from gpt.rope import rotary_tables, rotate
 from gpt.trace import Trace
 
+Angles = tuple[Tensor, Tensor]  # cos and sin, see gpt/rope.py
+
 
 class Linear(nn.Linear):
     """A matrix whose fp32 master weights are cast to the activations' type: explicit precision."""
@@ -77,12 +79,7 @@ class Attention(nn.Module):
         return q, k, v
 
     def forward(
-        self,
-        x: Tensor,
-        angles: tuple[Tensor, Tensor] | None,
-        mask: Tensor | None,
-        cache: KVCache | None,
-        trace: Trace | None,
+        self, x: Tensor, angles: Angles | None, mask: Tensor | None, cache: KVCache | None, trace: Trace | None
     ) -> Tensor:
         c = self.config
         B, T, _ = x.shape
@@ -128,12 +125,7 @@ class Block(nn.Module):
         self.attention, self.mlp = Attention(config, layer), MLP(config)
 
     def forward(
-        self,
-        x: Tensor,
-        angles: tuple[Tensor, Tensor] | None,
-        mask: Tensor | None,
-        cache: KVCache | None,
-        trace: Trace | None,
+        self, x: Tensor, angles: Angles | None, mask: Tensor | None, cache: KVCache | None, trace: Trace | None
     ) -> Tensor:
         x = x + self.attention(self.attention_norm(x), angles, mask, cache, trace)
         return x + self.mlp(self.mlp_norm(x))
@@ -156,7 +148,9 @@ class GPT(nn.Module):
         self.embedding_norm = Norm(config, config.width) if config.embedding_norm else nn.Identity()
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
         self.final_norm = Norm(config, config.width)
-        self.unembedding: nn.Module | None = None if config.tied else Linear(config.width, config.vocab_size, bias=False)
+        self.unembedding: nn.Module | None = None
+        if not config.tied:
+            self.unembedding = Linear(config.width, config.vocab_size, bias=False)
         self.copy_query = Linear(config.width, config.width, bias=False) if config.kinds else None
         self.copy_key = Linear(config.width, config.width, bias=False) if config.kinds else None
         if not learned:
@@ -233,7 +227,7 @@ class GPT(nn.Module):
             cache.advance(T)
         return self.final_norm(x)
 
-    def angles(self, past: int, tokens: int, positions: Tensor | None) -> tuple[Tensor, Tensor]:
+    def angles(self, past: int, tokens: int, positions: Tensor | None) -> Angles:
         """cos and sin of the tokens' angles, (T, D), or (B, 1, T, D) where positions are given."""
         at = slice(past, past + tokens) if positions is None else positions
         cos, sin = self.cos[at].to(self.compute_dtype), self.sin[at].to(self.compute_dtype)
