@@ -100,7 +100,12 @@ class ChatTemplate:
             for turn in turns
         ]
         text = _environment().from_string(self._source).render(
-            messages=safe, tools=None, documents=None, add_generation_prompt=True, **self._variables
+            messages=safe,
+            tools=None,
+            documents=None,
+            add_generation_prompt=True,
+            enable_thinking=False,  # Qwen3 would spend hundreds of tokens before the first of the answer
+            **self._variables,
         )
         return PutAway.give_back(self._markers.sub(lambda match: self._names[match[0]], text), held, key)
 

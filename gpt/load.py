@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import torch
 from torch.overrides import TorchFunctionMode
@@ -20,9 +20,10 @@ from gpt.families import FAMILIES, Family, NotNative, family_config
 from gpt.hub import is_hub_id, snapshot
 from gpt.hub_tokenizer import HubTokenizer
 from gpt.interfaces import Decoder, TextTokenizer
+from gpt.kernels import pack
 from gpt.memory import check_memory, needed
 from gpt.model import GPT
-from gpt.precision import fast_dtype
+from gpt.precision import FORMATS, fast_dtype
 from gpt.tokenizer import Tokenizer
 from gpt.weights_file import (
     PICKLED,
@@ -41,8 +42,6 @@ __all__ = ["BUNDLED", "PICKLED", "WEIGHTS", "find_model", "load_model", "read_co
 
 BUNDLED = Path(__file__).parent / "weights" / "bundled"
 MAX_CONTEXT = 1 << 20  # the rotary tables take context x head size x 4 bytes before any token is read
-
-Weights = Literal["auto", "fp32", "bf16", "int8", "int4", "plain"]
 
 
 def find_model(name: str | Path = "bundled") -> Path:
@@ -120,14 +119,15 @@ def load_model(
 
     ``device``  CUDA where there is one, else the CPU
     ``dtype``   of the activations; by default what ``weights`` says or the device multiplies fastest in
-    ``weights`` how the matrices are kept: "fp32", "bf16", "int8" or "int4"; "auto" is the fastest that loses nothing
-                that shows; "plain" leaves them as they were read, for training and for looking inside
+    ``weights`` how the matrices are kept: "fp32", "bf16", "int8" or "int4"; "auto" chooses by the CPU and the model's
+                size (:func:`gpt.precision.choose_format`); "plain" leaves them as they were read, for training and
+                for looking inside. A model that transformers runs is always plain.
 
     ValueError, one sentence, for: a missing file, pickled weights, a tokenizer of another vocabulary, too little
     memory, missing, foreign or wrongly shaped matrices, and weights that are not finite.
     """
-    if weights not in get_args(Weights):
-        raise ValueError(f"weights cannot be kept as {weights!r}; give one of {', '.join(get_args(Weights))}")
+    if weights not in FORMATS:
+        raise ValueError(f"weights cannot be kept as {weights!r}; give one of {', '.join(FORMATS)}")
     folder = find_model(name)
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     fixed = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -142,7 +142,7 @@ def load_model(
     files = weight_files(folder)
     tokenizer = _tokenizer(folder, config)
     model = _assemble(folder, files, family, config, place, kind, packed=weights != "plain")
-    return model, tokenizer
+    return pack(model, weights), tokenizer
 
 
 def _tokenizer(folder: Path, config: GPTConfig) -> TextTokenizer:

@@ -136,14 +136,13 @@ class Quoter:
         cache = self.engine.prefixes.get(prompt, len(prompt) + room) if flexible and not both else None
         if cache is None and flexible:
             cache = self.model.new_cache(1, len(prompt) + room)
-        first = self.engine.read(prompt, cache, both)[0].log_softmax(-1)
-        found = [
-            (-float(first[token]), place.number, at)
+        first = self.engine.read(prompt, cache, both)[0].log_softmax(-1).cpu()
+        found = sorted(
+            (-logprob, place.number, at)
             for place in places
-            for at, token in enumerate(place.ids)
-            if token not in self.stops and place.starts(at)
-        ]
-        found.sort()
+            for at, logprob in enumerate(first[place.ids].tolist())
+            if place.ids[at] not in self.stops and place.starts(at)
+        )
         if not flexible:
             return self._one_by_one(prompt, places, first, found[:starts], cancel)
         passes, spans = 1, dict[tuple[int, int, int], Span]()
@@ -212,7 +211,7 @@ class Quoter:
         hidden = self.model(ids, cache=cache, mask=mask, positions=positions)[0]
         cache.rollback(past)  # type: ignore[attr-defined]
         parents, tokens = torch.tensor(tree.parents), torch.tensor(tree.tokens)
-        gained = first.cpu()[tokens].clone()
+        gained = first[tokens]
         stopping = torch.empty(size)
         for at in range(0, size, ROWS):
             rows = self.model.unembed(hidden[at : at + ROWS]).log_softmax(-1)

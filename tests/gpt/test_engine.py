@@ -101,7 +101,19 @@ def test_settings_reach_the_sampler(engine: Engine) -> None:
     greedy = run()
     assert run(temperature=2.0, top_k=1, seed=1) == greedy
     assert run(temperature=2.0, top_p=1e-6, seed=1) == greedy
+    assert run(temperature=2.0, min_p=1.0, seed=1) == greedy
     assert run(temperature=2.0, seed=1) != greedy
+    assert len(set(run(repetition_penalty=10.0))) > len(set(greedy))
+
+
+def test_a_step_names_the_most_probable_tokens_when_asked(engine: Engine) -> None:
+    ids = engine.prompt("The dog")
+    for step in engine.generate(ids, max_new_tokens=5, temperature=1.0, seed=1, logprobs=3):
+        best = engine.logits(ids).log_softmax(-1).topk(3)
+        assert [token for token, _ in step.alternatives] == best.indices.tolist()
+        assert [logprob for _, logprob in step.alternatives] == pytest.approx(best.values.tolist(), abs=1e-4)
+        ids = [*ids, step.id]
+    assert next(engine.generate(ids)).alternatives == ()
 
 
 def test_a_character_split_over_tokens_is_never_shown_broken(engine: Engine) -> None:
@@ -222,6 +234,10 @@ def test_a_prompt_longer_than_the_context_is_refused_with_both_lengths(engine: E
         ([5], {"temperature": 2.1}, "temperature is 2.1"),
         ([5], {"temperature": float("nan")}, "temperature is nan"),
         ([5], {"top_k": 0}, "top_k is 0"),
+        ([5], {"min_p": 1.5}, "min_p is 1.5"),
+        ([5], {"repetition_penalty": 0}, "repetition_penalty is 0"),
+        ([5], {"logprobs": 321}, "logprobs is 321; give a whole number from 0 to 320"),
+        ([5], {"logprobs": True}, "logprobs is True"),
         ([5], {"stop": [""]}, "stop string is empty"),
     ],
 )
@@ -256,6 +272,25 @@ def test_model_and_tokenizer_must_agree(tokenizer: Tokenizer) -> None:
     other = GPT(GPTConfig(vocab_size=300, layers=1, heads=1, kv_heads=1, width=8, hidden=8))
     with pytest.raises(ValueError, match=f"tokenizer has {tokenizer.vocab_size} tokens and the model 300"):
         Engine(other, tokenizer)
+
+
+def test_a_model_may_have_rows_to_spare(tokenizer: Tokenizer) -> None:
+    model = GPT(GPTConfig(vocab_size=400, layers=1, heads=1, kv_heads=1, width=8, hidden=8))
+    model.init_weights(torch.Generator().manual_seed(0))
+    steps = Engine(model, tokenizer).generate([5], max_new_tokens=3, repetition_penalty=1.1, logprobs=400)
+    assert len(next(steps).alternatives) == 400
+
+
+def test_only_our_own_model_reads_passages(engine: Engine) -> None:
+    assert engine.own() == (engine.model, engine.tokenizer)
+
+    class Words:
+        vocab_size, end_ids = 320, frozenset({1})
+
+    other = Engine(engine.model, Words())  # type: ignore[arg-type]
+    assert other.end_ids == {1} and not other.reads_both_ways([engine.tokenizer.answer])
+    with pytest.raises(ValueError, match="not tuned to read passages; it can only continue text"):
+        other.own()
 
 
 def test_bf16_generates_too(folder: object, engine: Engine) -> None:

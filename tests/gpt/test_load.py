@@ -37,10 +37,12 @@ def refused(folder: Path, message: str) -> None:
 
 
 def test_a_saved_model_comes_back_the_same(folder: Path, model: GPT, tokenizer: Tokenizer) -> None:
-    loaded, words = load_model(folder, device="cpu", dtype=torch.float32)
+    loaded, words = load_model(folder, device="cpu", dtype=torch.float32, weights="plain")
     ids = torch.tensor([tokenizer.encode("The cat sat on 北京")])
     assert torch.equal(loaded.logits(ids), model.logits(ids))
     assert loaded.config == model.config and words.encode("The cat") == tokenizer.encode("The cat")
+    packed, _ = load_model(folder, device="cpu", dtype=torch.float32)
+    assert (packed.logits(ids) - model.logits(ids)).abs().max() < 1e-5
     assert not loaded.training and not any(p.requires_grad for p in loaded.parameters())
     assert {p.name for p in folder.iterdir()} == {"config.json", "model.safetensors", "tokenizer.json"}
 
@@ -50,7 +52,7 @@ def test_half_size_weights_load_as_float32(
     model: GPT, tokenizer: Tokenizer, tmp_path: Path, stored: torch.dtype
 ) -> None:
     save_model(model, tokenizer, tmp_path, stored)
-    loaded, _ = load_model(tmp_path, dtype=torch.float32)
+    loaded, _ = load_model(tmp_path, dtype=torch.float32, weights="plain")
     assert all(p.dtype == torch.float32 for p in loaded.parameters())
     assert torch.equal(loaded.embedding.weight, model.embedding.weight.to(stored).float())
 
