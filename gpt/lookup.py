@@ -28,8 +28,8 @@ PAUSE = 32  # most passes without a draft after drafts that failed
 
 
 class Lookup:
-    """Drafts for one answer, at most twice as long as the last was right. Those that fail grow shorter and rarer, so that
-    a text without repetitions costs little: in the long run one draft of two tokens in 33 passes."""
+    """Drafts for one answer, at most twice as long as the last was right. Those that fail grow shorter and rarer, and a
+    text without repetitions costs little: in the long run one draft of two tokens in 33 passes."""
 
     def __init__(self, ids: Sequence[int], constraint: Constraint | None = None) -> None:
         self.ids: list[int] = []
