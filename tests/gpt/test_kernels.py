@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from gpt import kernels
+from gpt.attention import attend
 from gpt.cache import KVCache
 from gpt.kernels import OPERATORS, Int4Linear, Int8Linear, PackedLinear, operator, pack, packed_linear
 from gpt.model import GPT
@@ -202,3 +203,11 @@ def test_the_cache_of_a_bf16_model_is_fp32_on_a_cpu(make_model: Callable[..., GP
     cache = model.new_cache(1, 4)
     assert isinstance(cache, KVCache) and cache.keys.dtype == torch.float32
     assert model(torch.tensor([[1, 2]]), cache=cache).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("tokens", [2, 128, 129, 300])
+def test_attention_by_tiles_is_causal_attention(tokens: int) -> None:
+    q, k, v = (normal(2, heads, tokens, 16, seed=seed).bfloat16() for heads, seed in ((4, 0), (2, 1), (2, 2)))
+    wanted = F.scaled_dot_product_attention(q.float(), k.float(), v.float(), is_causal=True, enable_gqa=True)
+    assert error(attend(q, k, v, None), wanted) < 0.01
+    torch.testing.assert_close(attend(q.float(), k.float(), v.float(), None), wanted, rtol=1e-4, atol=1e-5)
