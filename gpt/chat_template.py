@@ -99,7 +99,8 @@ class ChatTemplate:
             {name: self._guards[turn["role"] == "assistant"].take(value, held, key) for name, value in turn.items()}
             for turn in turns
         ]
-        text = _environment().from_string(self._source).render(
+        template = _environment().from_string(self._source)
+        text = template.render(
             messages=safe,
             tools=None,
             documents=None,

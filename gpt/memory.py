@@ -14,12 +14,17 @@ GB = 1e9
 
 
 def needed(config: GPTConfig, dtype: torch.dtype, *, packed: bool) -> int:
-    """Bytes that a model of ``config`` takes: weights, the largest matrix once more while it is converted, the keys
-    and values of a modest cache; ``packed`` adds the unembedding that kernels keep beside a tied embedding."""
+    """Bytes that a model of ``config`` takes: weights, the largest matrix in fp32 while it is converted, the keys and
+    values of a modest cache; ``packed`` adds the unembedding that kernels keep beside a tied embedding.
+
+    Measured for 168 M weights of Llama's shape: 0.65 GB in fp32 and 0.54 while they go to four bits; 0.85 and 0.58
+    are counted here.
+    """
     table = config.vocab_size * config.width
     largest = max(table, config.hidden * config.width)
-    cache = min(config.context, CACHED_TOKENS) * config.cache_bytes_per_token // 2  # which counts two bytes a number
-    return dtype.itemsize * (config.parameters + largest + cache + (table if packed and config.tied else 0))
+    cache = min(config.context, CACHED_TOKENS) * config.cache_bytes_per_token * 2  # kept in fp32 on a CPU
+    weights = config.parameters + (table if packed and config.tied else 0)
+    return dtype.itemsize * weights + 4 * largest + cache
 
 
 def available(device: torch.device, proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> int | None:
