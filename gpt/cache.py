@@ -33,15 +33,14 @@ class KVCache:
         return self.keys.shape[3]
 
     def append(self, layer: int, k: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Store k, v of shape (B, kv_heads, T, head_dim) for one layer; returns all keys and values so far: k and v
-        themselves, in their own type, where they are the first."""
+        """Store k, v of shape (B, kv_heads, T, head_dim) for one layer; returns all keys and values so far."""
         end = self.length + k.shape[2]
         if end > self.capacity:
             raise ValueError(f"the cache holds {self.capacity} tokens and {end} were asked for")
         keys, values = self.keys[layer], self.values[layer]
         keys[:, :, self.length : end] = k
         values[:, :, self.length : end] = v
-        return (keys[:, :, :end], values[:, :, :end]) if self.length else (k, v)
+        return keys[:, :, :end], values[:, :, :end]
 
     def advance(self, tokens: int) -> None:
         """Count the tokens of a forward pass as filled, after its last layer has appended them."""

@@ -93,7 +93,7 @@ class Attention(nn.Module):
             k, v = cache.append(self.layer, k, v)  # (B, G, S, D)
         if trace is not None:
             trace.attention.append(attention_weights(q.float(), k.float(), mask))
-        y = attend(q.to(k.dtype), k, v, mask, training=self.training).to(x.dtype)
+        y = attend(q, k, v, mask, training=self.training)
         return self.output(y.transpose(1, 2).reshape(B, T, c.heads * c.head_dim))
 
 
@@ -182,10 +182,8 @@ class GPT(nn.Module):
         return self.embedding.weight.device
 
     def new_cache(self, rows: int, capacity: int) -> KVCache:
-        """An empty key/value cache for ``rows`` rows of at most ``capacity`` tokens. On a CPU it is fp32: torch has no
-        fast bf16 attention for one query there, 650 µs against 80 for 12 heads over 560 keys on an EPYC."""
-        dtype = torch.float32 if self.device.type == "cpu" else self.compute_dtype
-        return KVCache(self.config, rows, capacity, dtype=dtype, device=self.device)
+        """An empty key/value cache for ``rows`` rows of at most ``capacity`` tokens, of this model's type and place."""
+        return KVCache(self.config, rows, capacity, dtype=self.compute_dtype, device=self.device)
 
     def forward(
         self,

@@ -9,8 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from gpt import kernels
-from gpt.attention import attend
-from gpt.cache import KVCache
+from gpt.attention import attend, decode_mask
 from gpt.kernels import OPERATORS, Int4Linear, Int8Linear, PackedLinear, operator, pack, packed_linear
 from gpt.model import GPT
 from gpt.quantize import GROUP, dequantize_int4, dequantize_int8, quantize_int4, quantize_int8, quantize_rows
@@ -198,11 +197,16 @@ def test_another_name_is_refused(make_model: Callable[..., GPT]) -> None:
         pack(make_model(320), "int3")
 
 
-def test_the_cache_of_a_bf16_model_is_fp32_on_a_cpu(make_model: Callable[..., GPT]) -> None:
-    model = pack(make_model(320, **SIZES), "bf16")
-    cache = model.new_cache(1, 4)
-    assert isinstance(cache, KVCache) and cache.keys.dtype == torch.float32
-    assert model(torch.tensor([[1, 2]]), cache=cache).dtype == torch.bfloat16
+@pytest.mark.parametrize(("tokens", "masked"), [(1, False), (5, False), (5, True), (40, False)])
+def test_attention_over_a_bf16_cache(tokens: int, masked: bool) -> None:
+    q = normal(2, 4, tokens, 16).bfloat16()
+    k, v = normal(2, 2, 60, 16, seed=1).bfloat16(), normal(2, 2, 60, 16, seed=2).bfloat16()
+    mask = decode_mask(tokens, 60, "cpu")
+    if masked:
+        mask[:, 3:9] = False
+    wanted = F.scaled_dot_product_attention(q.float(), k.float(), v.float(), attn_mask=mask, enable_gqa=True)
+    got = attend(q, k, v, mask if masked else None)
+    assert got.dtype == torch.bfloat16 and error(got, wanted) < 0.01
 
 
 @pytest.mark.parametrize("tokens", [2, 128, 129, 300])
