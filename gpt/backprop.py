@@ -57,14 +57,18 @@ class Passes:
             block.refresh(dtype)
         self.unembedding = self.model.embedding.weight.detach().to(dtype)
 
-    def hidden(self, ids: Tensor, mask: Tensor | None = None, kinds: Tensor | None = None) -> Tensor:
-        """``model(ids, mask=mask, kinds=kinds)``, (B, T, C)."""
+    def hidden(
+        self, ids: Tensor, mask: Tensor | None = None, kinds: Tensor | None = None, positions: Tensor | None = None
+    ) -> Tensor:
+        """``model(ids, mask=mask, kinds=kinds, positions=positions)``, (B, T, C)."""
         model, T = self.model, ids.shape[1]
         x = Lookup.apply(model.embedding.weight, ids)
         if kinds is not None and model.kinds is not None:
             x = x + Lookup.apply(model.kinds.weight, kinds, model.kinds.padding_idx)
         x = RMSNorm.apply(x.to(model.compute_dtype), model.config.norm_eps)
-        angles = model.angles(0, T, None)
+        angles = model.angles(0, T, positions)
+        if positions is not None:
+            angles = angles[0][:, 0], angles[1][:, 0]  # (B, T, D/2)
         seen = decode_mask(T, T, ids.device) if mask is None else mask[:, 0]  # (T, T) or (B, T, T)
         unseen = torch.zeros_like(seen, dtype=x.dtype).masked_fill_(~seen, float("-inf"))
         for block in self.blocks:

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
+from gpt.average import Average
 from gpt.model import GPT
 from gpt.tokenizer import Tokenizer
 
@@ -36,7 +37,12 @@ def save_model(model: GPT, tokenizer: Tokenizer, folder: Path, dtype: torch.dtyp
 
 
 def save_checkpoint(
-    folder: Path, model: GPT, tokenizer: Tokenizer, optimizers: list[torch.optim.Optimizer], progress: Progress
+    folder: Path,
+    model: GPT,
+    tokenizer: Tokenizer,
+    optimizers: list[torch.optim.Optimizer],
+    progress: Progress,
+    average: Average | None = None,
 ) -> None:
     """Write ``folder`` anew beside the old one and swap; a kill leaves the old or the new one, never half of one."""
     fresh, old = folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")
@@ -52,6 +58,8 @@ def save_checkpoint(
                 else:
                     scalars[f"{number}.{parameter}.{key}"] = value
     save_file(tensors, fresh / "optimizer.safetensors")
+    if average is not None:
+        average.save(fresh)
     (fresh / "progress.json").write_text(json.dumps({**asdict(progress), "scalars": scalars}), encoding="utf-8")
     for path in fresh.iterdir():
         with path.open("rb") as handle:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -19,9 +20,11 @@ from torch import Tensor
 from gpt.cloze import Item, make_cloze, window
 from gpt.corpus import Prose, Question, QuestionSet
 from gpt.grounding import ANSWER_TOKENS, PASSAGE_TOKENS, prompt_ids, prompt_kinds
+from gpt.packing import Packed, quotas, tokenise
 from gpt.tokenizer import Tokenizer
 
 PROSE_TOKENS = 256  # prose rows; shorter than reading rows since a CPU has few tokens to spend
+KINDS_OF_ROWS = ("prose", "cloze", "questions")
 IGNORE = -100
 PASS_COST = 60  # positions that take as long as one more pass: adding up 7 million gradients and calling the kernels
 
@@ -74,7 +77,11 @@ def token_span(spans: Sequence[tuple[int, int]], start: int, end: int) -> tuple[
 
 
 class Mixture:
-    """Draws rows. Batch ``step`` depends on the seed and the step alone, so a resumed run sees the same rows."""
+    """Draws rows. Batch ``step`` depends on the seed and the step alone, so a resumed run sees the same rows.
+
+    ``weights`` are the shares of rows of prose, of clozes and of questions; prose rows have ``row_tokens`` tokens.
+    ``cache`` is a folder where tokenised prose may be kept.
+    """
 
     def __init__(
         self,
@@ -85,21 +92,40 @@ class Mixture:
         weights: dict[str, float],
         unanswerable: float,
         seed: int,
+        row_tokens: int = PROSE_TOKENS,
+        cache: Path | None = None,
     ) -> None:
+        if unknown := sorted(set(weights) - set(KINDS_OF_ROWS)):
+            raise ValueError(f"there is no training row of kind {unknown[0]!r}; kinds are {', '.join(KINDS_OF_ROWS)}")
+        if min(weights.values()) < 0 or not sum(weights.values()):
+            raise ValueError(f"the shares of a mixture must not be negative, nor all 0: {weights}")
         self.tokenizer, self.seed, self.unanswerable = tokenizer, seed, unanswerable
+        self.weights = [weights.get(kind, 0.0) for kind in KINDS_OF_ROWS]
         self.prose = {lang: [p for p in prose if p.language == lang and len(p.text) > 200] for lang in ("en", "zh")}
         self.lengths = {lang: [len(p.text) for p in docs] for lang, docs in self.prose.items()}
         self.questions = [(s, q) for s in questions for q in s.questions]
         self.negatives = {id(s): _by_article(s) for s in questions}
-        self.weights = dict(weights)
-        for kind, needed in (("prose", self.prose["en"] or self.prose["zh"]), ("questions", self.questions)):
+        there = {"prose": prose, "cloze": self.prose["en"] or self.prose["zh"], "questions": self.questions}
+        for kind, needed in there.items():
             if weights.get(kind) and not needed:
                 raise ValueError(f"the mixture asks for {kind} and no {kind} were given")
+        self.packed: list[Packed] = []
+        if weights.get("prose"):
+            # One stream for each language, taken in turns: half of the rows are Chinese however much of it there is.
+            for language in sorted({p.language for p in prose}):
+                texts = [p.text for p in prose if p.language == language]
+                tokens, lengths = tokenise(tokenizer, texts, cache and cache / f"tokens-{language}.safetensors")
+                self.packed.append(Packed(tokens, lengths, row_tokens, seed))
 
     def batch(self, step: int, rows: int) -> list[Row]:
         rng = random.Random(f"{self.seed}:{step}")
-        kinds = rng.choices(list(self.weights), list(self.weights.values()), k=rows)
-        return [self._draw(kind, rng) for kind in kinds]
+        drawn: list[Row] = []
+        for kind, (before, count) in zip(KINDS_OF_ROWS, quotas(self.weights, step, rows), strict=True):
+            if kind == "prose":
+                drawn += [self._prose_row(number) for number in range(before, before + count)]
+            else:
+                drawn += [self._draw(kind, rng) for _ in range(count)]
+        return drawn
 
     def _document(self, rng: random.Random) -> Prose:
         language = rng.choice([lang for lang in ("en", "zh") if self.prose[lang]])
@@ -107,27 +133,13 @@ class Mixture:
 
     def _draw(self, kind: str, rng: random.Random) -> Row:
         while True:
-            row: Row | None
-            if kind == "prose":
-                row = self._prose_row(rng)
-            elif kind == "cloze":
-                row = self._cloze_row(rng)
-            elif kind == "questions":
-                row = self._question_row(rng)
-            else:
-                raise ValueError(f"there is no training row of kind {kind!r}")
+            row = self._cloze_row(rng) if kind == "cloze" else self._question_row(rng)
             if row is not None:
                 return row
 
-    def _prose_row(self, rng: random.Random) -> Row:
-        """Documents one after the other until the row is full; the last one is cut and drawn elsewhere again."""
-        ids: list[int] = []
-        while len(ids) < PROSE_TOKENS:
-            document = self._document(rng)
-            at = rng.randrange(max(1, len(document.text) - 400))
-            text = document.text[at : at + 4 * PROSE_TOKENS]
-            ids += [self.tokenizer.bos, *self.tokenizer.encode(text)]
-        return Row(ids[:PROSE_TOKENS])
+    def _prose_row(self, number: int) -> Row:
+        turn, language = divmod(number, len(self.packed))
+        return Row(self.packed[language].row(turn))
 
     def _cloze_row(self, rng: random.Random) -> Row | None:
         document = self._document(rng)

@@ -27,7 +27,9 @@ class Scorer(Protocol):
 
     def refresh(self) -> None: ...
 
-    def hidden(self, ids: Tensor, mask: Tensor | None = None, kinds: Tensor | None = None) -> Tensor: ...
+    def hidden(
+        self, ids: Tensor, mask: Tensor | None = None, kinds: Tensor | None = None, positions: Tensor | None = None
+    ) -> Tensor: ...
 
     def unembed(self, states: Tensor, only: Sequence[int]) -> Tensor: ...
 
@@ -46,8 +48,10 @@ class Autograd:
     def refresh(self) -> None:
         """Weights are cast where they are used."""
 
-    def hidden(self, ids: Tensor, mask: Tensor | None = None, kinds: Tensor | None = None) -> Tensor:
-        return self.forward(ids, mask=mask, kinds=kinds)
+    def hidden(
+        self, ids: Tensor, mask: Tensor | None = None, kinds: Tensor | None = None, positions: Tensor | None = None
+    ) -> Tensor:
+        return self.forward(ids, mask=mask, kinds=kinds, positions=positions)
 
     def unembed(self, states: Tensor, only: Sequence[int]) -> Tensor:
         return self.model.unembed(states, only)
@@ -73,6 +77,10 @@ class Counts:
     prose: int
     start: int
     stop: int
+
+    def has(self, kind: str) -> bool:
+        """Whether there is a loss of this kind in the step; the reward is one of answers."""
+        return bool({"prose": self.prose, "stop": self.stop}.get(kind, self.start))
 
     @classmethod
     def of(cls, rows: Sequence[Row]) -> Counts:
@@ -104,17 +112,34 @@ def reading_loss(scorer: Scorer, tokenizer: Tokenizer, batch: Readings) -> tuple
     return F.nll_loss(start, target, reduction="sum"), stop
 
 
-def backward(scorer: Scorer, tokenizer: Tokenizer, batch: Prosaic | Readings, counts: Counts) -> dict[str, float]:
-    """Add the gradient of one micro-batch of a step; returns its share of the step's mean losses, by kind.
+class Learner(Protocol):
+    """Adds the gradients of micro-batches; ``kinds`` are the losses that it reports."""
 
-    Each kind counts by its own mean over the whole step, since a prose row has 255 learned positions and an answer a
-    few.
-    """
-    if isinstance(batch, Prosaic):
-        prose = prose_loss(scorer, batch) / counts.prose
-        (PROSE_SHARE * prose).backward()
-        return {"prose": float(prose.detach())}
-    start, stop = reading_loss(scorer, tokenizer, batch)
-    start, stop = start / counts.start, stop / max(1, counts.stop)
-    (start + stop).backward()
-    return {"start": float(start.detach()), "stop": float(stop.detach())}
+    @property
+    def kinds(self) -> tuple[str, ...]: ...
+
+    def backward(self, batch: Prosaic | Readings, counts: Counts) -> dict[str, float]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Supervised:
+    """Learns the next token of prose, and from right answers where they start and end."""
+
+    scorer: Scorer
+    tokenizer: Tokenizer
+    kinds: tuple[str, ...] = ("prose", "start", "stop")
+
+    def backward(self, batch: Prosaic | Readings, counts: Counts) -> dict[str, float]:
+        """Add the gradient of one micro-batch of a step; returns its share of the step's mean losses, by kind.
+
+        Each kind counts by its own mean over the whole step, since a prose row has 255 learned positions and an
+        answer a few.
+        """
+        if isinstance(batch, Prosaic):
+            prose = prose_loss(self.scorer, batch) / counts.prose
+            (PROSE_SHARE * prose).backward()
+            return {"prose": float(prose.detach())}
+        start, stop = reading_loss(self.scorer, self.tokenizer, batch)
+        start, stop = start / counts.start, stop / max(1, counts.stop)
+        (start + stop).backward()
+        return {"start": float(start.detach()), "stop": float(stop.detach())}

@@ -14,7 +14,7 @@ AHEAD = 2
 
 
 class Prefetch(Generic[T]):
-    """``make(step)`` for one step after the other, made up to ``AHEAD`` steps before it is asked for.
+    """``make(step)`` for one step after the other, inside ``with`` made up to ``AHEAD`` steps before it is asked for.
 
     ``make`` must depend on the step alone: then a resumed run sees the same rows whatever had been made ahead. Where
     processes cannot be forked safely (not Linux), or ``background`` is False, it is called in place.
@@ -22,14 +22,9 @@ class Prefetch(Generic[T]):
 
     def __init__(self, make: Callable[[int], T], *, background: bool = True) -> None:
         self.make, self.expected = make, -1
+        self.background = background and sys.platform == "linux"
         self.pipe: Connection | None = None
         self.process: Any = None
-        if background and sys.platform == "linux":
-            self.pipe, theirs = multiprocessing.Pipe()
-            context = multiprocessing.get_context("fork")
-            self.process = context.Process(target=_serve, args=(make, theirs, self.pipe), daemon=True)
-            self.process.start()
-            theirs.close()
 
     def __call__(self, step: int) -> T:
         if self.pipe is None:
@@ -50,6 +45,12 @@ class Prefetch(Generic[T]):
         return result
 
     def __enter__(self) -> Prefetch[T]:
+        if self.background:
+            self.pipe, theirs = multiprocessing.Pipe()
+            context = multiprocessing.get_context("fork")
+            self.process = context.Process(target=_serve, args=(self.make, theirs, self.pipe), daemon=True)
+            self.process.start()
+            theirs.close()
         return self
 
     def __exit__(
@@ -57,6 +58,7 @@ class Prefetch(Generic[T]):
     ) -> None:
         if self.pipe is not None:
             self.pipe.close()
+            self.pipe, self.expected = None, -1
             self.process.terminate()
             self.process.join()
 
@@ -66,7 +68,7 @@ def _serve(make: Callable[[int], object], pipe: Connection, parents: Connection)
     while True:
         try:
             step = pipe.recv()
-        except (EOFError, KeyboardInterrupt):
+        except (EOFError, OSError, KeyboardInterrupt):
             return
         try:
             answer: tuple[object, Exception | None] = (make(step), None)
