@@ -7,24 +7,27 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import torch
 from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LangSmithParams
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, SystemMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, PrivateAttr
 
-from gpt.constrain import SpanConstraint
 from gpt.engine import Engine
 from gpt.grounding import prompt_ids
 from gpt.model import GPT
-from gpt.reader import inside_word
+from gpt.reader import Cancelled as ReaderCancelled
+from gpt.reader import Span
+from gpt.sampling import SamplingParams, sample
+from gpt.spans import Quoter
 from gpt.tokenizer import Tokenizer
 from rag.prompts import QUESTION_MARKS
-from rag.types import RagError
+from rag.types import Cancelled, RagError
 
 ROLES = {"human": "user", "ai": "assistant", "system": "system"}
-QUOTE_TOKENS = 60  # longest quotation that a foreign model may write; the prompt asks for the shortest
+ANSWER_MARKS = {"Question: ": "Answer:", "问题：": "答案："}  # what a model without a chat template goes on after
 
 _engines: dict[str, Engine] = {}
 _engines_lock = threading.Lock()
@@ -52,7 +55,7 @@ class ChatOpenbook(BaseChatModel):
 
     ``timeout`` (seconds) ends a generation early; ``max_retries`` is taken for the sake of LangChain's
     interface, as nothing here fails that could succeed a second time. To ``invoke`` and ``stream``: ``cancel``
-    (an event) ends the answer at once; ``verbatim`` (texts) lets it be nothing but a run of one of them.
+    (an event) ends the answer at once.
     """
 
     model_config = ConfigDict(populate_by_name=True, arbitrary_types_allowed=True)
@@ -67,6 +70,7 @@ class ChatOpenbook(BaseChatModel):
     timeout: float | None = None
     max_retries: int | None = None
     engine: Engine | None = Field(default=None, exclude=True, repr=False)
+    _quoter: Quoter | None = PrivateAttr(None)
 
     @property
     def _llm_type(self) -> str:
@@ -97,6 +101,40 @@ class ChatOpenbook(BaseChatModel):
         except RagError:
             return False
         return True
+
+    def quote(
+        self,
+        messages: Sequence[BaseMessage],
+        passages: Sequence[str],
+        *,
+        temperature: float | None = None,
+        seed: int | None = None,
+        cancel: threading.Event | None = None,
+    ) -> Span | None:
+        """The run of ``passages``, all of which stand in ``messages``, that the model would answer with.
+
+        The most probable one at temperature 0, else one drawn from p(run)^(1/temperature). Cancelled when ``cancel``
+        is set; RagError when the prompt does not fit.
+        """
+        engine = self.loaded()
+        with _engines_lock:
+            if self._quoter is None or self._quoter.engine is not engine:
+                self._quoter = Quoter(engine)
+        context = engine.model.config.context
+        ids = prompt(engine, messages, max(context - self.max_tokens, context // 2))
+        try:
+            spans = self._quoter.read(ids, passages, cancel=cancel).spans
+        except ReaderCancelled:
+            raise Cancelled("The answer was cancelled.") from None
+        except ValueError as error:
+            raise RagError(f"The model cannot quote: {error}.") from None
+        if not spans:
+            return None
+        heat = self.temperature if temperature is None else temperature
+        if not heat:
+            return spans[0]
+        params = SamplingParams(heat, seed=self.seed if seed is None else seed)
+        return spans[int(sample(torch.tensor([span.logprob for span in spans]), params))]
 
     def loaded(self, name: str | None = None) -> Engine:
         """The engine of this model, or of another one by name."""
@@ -143,7 +181,6 @@ class ChatOpenbook(BaseChatModel):
                 seed=kwargs.get("seed", self.seed),
                 stop=tuple(s for s in (stop if stop is not None else self.stop or ()) if s),
                 cancel=kwargs.get("cancel"),
-                allowed=_verbatim(engine, kwargs.get("verbatim")),
             )
         except ValueError as error:
             raise RagError(f"The model cannot answer: {error}.") from None
@@ -188,7 +225,8 @@ def prompt(engine: Engine, messages: Sequence[BaseMessage], room: int) -> list[i
     turns = [{"role": ROLES.get(m.type, "user"), "content": m.text} for m in messages]
     ids = engine.tokenizer.chat(turns)
     if ids is None:
-        ids = engine.prompt("\n\n".join(turn["content"] for turn in turns) + "\n\n")
+        text = "\n\n".join(turn["content"] for turn in turns) + "\n\n"
+        ids = engine.prompt(text + next((ANSWER_MARKS[m] for m in QUESTION_MARKS if m in turns[-1]["content"]), ""))
     if len(ids) > room:
         raise RagError(
             f"The prompt has {len(ids):,} tokens and this model has room for {room:,} beside the answer:"
@@ -212,19 +250,3 @@ def _reading_prompt(engine: Engine, messages: Sequence[BaseMessage], room: int) 
     if len(ids) > room:
         ids = prompt_ids(tokenizer, asked, passage[len(ids) - room :])
     return ids
-
-
-def _verbatim(engine: Engine, texts: Sequence[str] | None) -> SpanConstraint | None:
-    """The constraint that leaves nothing but runs of ``texts``, from the beginning of a word on."""
-    if not texts:
-        return None
-    passages = engine.tokenizer.encode_batch(texts)
-    starts = [
-        (number, token)
-        for number, (text, passage) in enumerate(zip(texts, passages, strict=True))
-        for token, (begin, end) in enumerate(passage.spans)
-        if any(c.isalnum() for c in text[begin:end]) and not inside_word(text, begin)
-    ]
-    return SpanConstraint(
-        [passage.ids for passage in passages], stop=engine.end_ids, starts=starts, max_tokens=QUOTE_TOKENS
-    )

@@ -42,16 +42,11 @@ class AnswerParser(BaseOutputParser[Written]):
         return "openbook-answer"
 
 
-def locate(text: str, sources: Sequence[Source], *, whole: bool = False) -> list[Citation]:
+def locate(text: str, sources: Sequence[Source]) -> list[Citation]:
     """The lines of a quote-mode reply that stand in a passage word for word; everything else is left out.
 
-    Spacing, case and the shape of quotation marks may differ; the quotation is then the passage's own text. With
-    ``whole`` the reply is one run of a passage and nothing else: a model that could write nothing other made it.
+    Spacing, case and the shape of quotation marks may differ; the quotation is then the passage's own text.
     """
-    if whole:
-        quote = text.strip()
-        at = ((source, source.text.find(quote)) for source in sources if quote)
-        return next(([cite(source, start, start + len(quote), 1.0)] for source, start in at if start >= 0), [])
     found: list[Citation] = []
     by_number = {source.n: source for source in sources}
     for line in text.splitlines():

@@ -12,7 +12,7 @@ from langchain_core.prompts import ChatPromptTemplate, HumanMessagePromptTemplat
 
 from rag.types import Source
 
-Kind = Literal["compose", "quote", "rewrite"]
+Kind = Literal["compose", "copy", "quote", "rewrite"]
 
 #: What a model writes, on the instruction of the templates, when the passages do not answer.
 NO_ANSWER = ("NOT IN THE DOCUMENTS", "文档中没有答案")
@@ -26,7 +26,7 @@ def text(name: str) -> str:
 
 
 def template(kind: Kind, language: str) -> ChatPromptTemplate:
-    """Variables: ``question``; ``passages`` (compose and quote); ``history`` (messages, optional)."""
+    """Variables: ``question``; ``passages`` (all but rewrite); ``history`` (messages, optional)."""
     human = "{question}" if kind == "rewrite" else text(f"human_{language}")
     return ChatPromptTemplate.from_messages(
         [

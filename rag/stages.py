@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, TypedDict, cast
 
@@ -13,13 +14,14 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableConfig
 
 from ingest.fold import language
+from ingest.sentences import sentences
 from rag import history, parsers, prompts
 from rag.chat_model import ChatOpenbook
 from rag.models import Model, failure
 from rag.quote import Draft, Quoter, Scored
 from rag.retriever import OpenbookRetriever, from_documents, to_source
 from rag.types import Answer, Cancelled, Citation, Language, Mode, RagError, Source
-from rag.verify import verify_citations, verify_composed
+from rag.verify import cite, verify_citations, verify_composed
 
 ONLY_QUOTES = "This model only quotes: compose mode needs a chat model, a folder or openai:MODEL@http://host/v1."
 REFUSALS: dict[str, str] = {"en": "Not in your documents.", "zh": "文档中没有答案。"}
@@ -50,6 +52,7 @@ class State(TypedDict, total=False):
     draft: Draft
     prompt: str
     written: parsers.Written | None
+    quoted: list[Citation]  # by a model that points at runs of the passages
 
 
 class Stages:
@@ -125,8 +128,8 @@ class Stages:
         """Let a chat model write, where one is to: in compose mode, and one that follows instructions in quote mode.
 
         Yields text only in compose mode; in quote mode nothing is shown before it is verified, and a model that we
-        run ourselves cannot write anything but a run of a passage. Our own GPT was trained to point at quotations, not
-        to write: it quotes in either mode, and says so.
+        run ourselves does not write at all but says how probable each run of the passages is as the answer. Our own
+        GPT was trained to point at quotations, not to write: it quotes in either mode, and says so.
         """
         if state["mode"] == "compose" and not self.model.writes:
             state["mode"] = "quote"
@@ -135,12 +138,16 @@ class Stages:
         chat = self.model.chat
         if state["draft"].refused or chat is None or not self.model.writes:
             return
-        asked, sources = self._ask(state, "compose" if compose else "quote", config)
+        points = isinstance(chat, ChatOpenbook) and not compose
+        asked, sources = self._ask(state, "compose" if compose else "copy" if points else "quote", config)
         state["prompt"] = asked.to_string()
-        options: dict[str, Any] = {name: state[name] for name in ("temperature", "top_p", "seed")}  # type: ignore[literal-required]
+        options: dict[str, Any] = {name: state[name] for name in ("temperature", "seed")}  # type: ignore[literal-required]
         options["cancel"] = state.get("cancel")
-        if not compose and isinstance(chat, ChatOpenbook):
-            options["verbatim"] = [source.text for source in sources]
+        if isinstance(chat, ChatOpenbook) and not compose:
+            span = chat.quote(asked.to_messages(), [source.text for source in sources], **options)
+            state["quoted"] = [] if span is None else quoted(sources[span.passage], span.start, span.end, span.logprob)
+            return
+        options["top_p"] = state["top_p"]
         text = ""
         try:
             for chunk in chat.stream(asked, config, **_accepted(chat, options)):
@@ -184,12 +191,12 @@ class Stages:
         refused = draft.refused or (written is not None and written.none)
         if not refused:
             if written is None:
-                citations = draft.citations
+                citations = state.get("quoted") or draft.citations
             elif state["mode"] == "compose":
                 text, citations, unsupported = verify_composed(written.text, sources)
                 warnings += unsupported
             else:
-                citations = parsers.locate(written.text, sources, whole=isinstance(self.model.chat, ChatOpenbook))
+                citations = parsers.locate(written.text, sources)
                 if not citations:
                     warnings.append("The model quoted nothing that stands in the passages; the best sentences do.")
                     citations = draft.citations
@@ -233,6 +240,16 @@ class Stages:
             return stored
         given = {source.doc_id: source.text for source in sources}
         return lambda doc_id: given[doc_id]
+
+
+def quoted(source: Source, start: int, end: int, logprob: float) -> list[Citation]:
+    """The run ``source.text[start:end]`` as the answer, then the sentence around it, which shows what it means."""
+    probability = math.exp(logprob)
+    found = [cite(source, start, end, probability, exact=True)]
+    for a, b in sentences(source.text):
+        if a <= start and end <= b and (a, b) != (start, end):
+            found.append(cite(source, a, b, probability))
+    return found
 
 
 def quotation(citation: Citation) -> str:
