@@ -18,6 +18,7 @@ TRAINING = {
     "tokenizer": "learn a byte-level BPE vocabulary",
     "train": "pre-train from random weights",
     "tune": "tune trained weights for reading",
+    "reward": "tune further by the reward of the answers given",
 }
 
 

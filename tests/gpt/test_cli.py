@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from gpt.__main__ import main
+from gpt.__main__ import TRAINING, main
 from gpt.engine import Engine
+from gpt.train_args import parser as training_parser
 
 ROOT = Path(__file__).parents[2]
 
@@ -209,6 +210,11 @@ def test_bad_input_gets_one_sentence_and_exit_code_2(
     code, out, err = run(capsys, *(arg.replace("FOLDER", str(folder)) for arg in argv))
     assert (code, out) == (2, "")
     assert message in err and err.count("\n") == 1 and err.startswith("python -m gpt")
+
+
+def test_every_stage_of_training_can_be_reached() -> None:
+    stages = [action.choices for action in training_parser()._actions if action.choices]
+    assert list(stages[0] or ()) == list(TRAINING)
 
 
 def test_training_arguments_go_to_the_trainer(monkeypatch: pytest.MonkeyPatch) -> None:
