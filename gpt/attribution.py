@@ -23,13 +23,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gpt.attention import decode_mask
 from gpt.engine import Engine
 from gpt.grounding import PASSAGE_TOKENS, prompt_ids, prompt_kinds, start_logprobs
 from gpt.inspect import TokenView, opened, prompt_of, tokens, views
-from gpt.model import GPT
+from gpt.model import GPT, Norm
 from gpt.reader import Reader, Span
 from gpt.trace import Trace
 
@@ -201,6 +201,10 @@ def _answer_logprobs(model: GPT, ids: Tensor, length: int, mask: Tensor | None) 
 
 def _gradients(model: GPT, ids: Tensor, length: int) -> Tensor:
     """(A, P): gradient · input of every prompt token, for the log-probability of every answer token."""
+    if _packed(model):
+        raise ValueError(
+            "packed weights give no gradients; load the model with weights='plain', or use the method erasure"
+        )
     leaves: list[Tensor] = []
     caller = threading.get_ident()
 
@@ -215,14 +219,16 @@ def _gradients(model: GPT, ids: Tensor, length: int) -> Tensor:
         with torch.enable_grad():
             logprobs = _answer_logprobs(model, ids, length, None)[0]
             rows = [torch.autograd.grad(p, leaves[0], retain_graph=True)[0][0, :length] for p in logprobs]
-    except RuntimeError as error:
-        raise ValueError(
-            f"these weights give no gradients ({str(error).splitlines()[0][:80]}); load them with weights='plain',"
-            " or use the method erasure"
-        ) from None
     finally:
         hook.remove()
     return (torch.stack(rows) * leaves[0].detach()[0, :length]).sum(-1).float().cpu()
+
+
+def _packed(model: GPT) -> bool:
+    """Whether products were replaced by ``gpt/kernels.py``: through the residual stream around them a gradient would
+    still flow, and be wrong without a word."""
+    leaves = (module for module in model.modules() if not list(module.children()))
+    return not all(isinstance(leaf, nn.Linear | nn.Embedding | nn.Identity | Norm) for leaf in leaves)
 
 
 @torch.inference_mode()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 from dataclasses import asdict
@@ -9,6 +10,7 @@ import torch
 
 from gpt.attribution import MAX_ERASURES, METHODS, attribute, attribute_reading
 from gpt.engine import Engine
+from gpt.kernels import pack
 from gpt.model import GPT
 from gpt.reader import Reader
 from gpt.tokenizer import Tokenizer
@@ -129,21 +131,30 @@ def test_bad_input_gets_one_sentence(engine: Engine, make_model: Callable[..., G
         attribute_reading(engine, "why?", "x1 " * 300)
 
 
-def test_weights_without_gradients_say_so(engine: Engine) -> None:
-    class Packed(torch.nn.Module):
-        """A product that no gradient goes through, as those of packed weights."""
+@pytest.mark.parametrize("weights", ["fp32", "int8"])
+def test_packed_weights_are_erased_and_give_no_gradients(engine: Engine, weights: str) -> None:
+    """Through the residual stream a gradient would flow past the packed products, and be wrong."""
+    plain = attribute(engine, "The cat", "sat")
+    model = engine.model
+    assert isinstance(model, GPT)
+    packed = Engine(pack(copy.deepcopy(model), weights), engine.tokenizer)
+    with pytest.raises(
+        ValueError, match=r"packed weights give no gradients; .* weights='plain', or use the method erasure"
+    ):
+        attribute(packed, "The cat", "sat", method="gradient")
+    erased = attribute(packed, "The cat", "sat")
+    assert list(erased.total) == pytest.approx(list(plain.total), abs=1e-3 if weights == "fp32" else 0.5)
 
-        def __init__(self, linear: torch.nn.Linear) -> None:
-            super().__init__()
-            self.linear = linear
+
+def test_one_replaced_product_is_enough_to_refuse(engine: Engine) -> None:
+    class Silent(torch.nn.Module):
+        """A product that no gradient goes through."""
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            with torch.no_grad():
-                return self.linear(x)
+            return torch.zeros(*x.shape[:-1], 32)
 
     model = engine.model
     assert isinstance(model, GPT)
-    model.final_norm = Packed(torch.nn.Linear(32, 32))  # type: ignore[assignment]
-    with pytest.raises(ValueError, match=r"give no gradients .* weights='plain', or use the method erasure"):
+    model.blocks[1].mlp.down = Silent()
+    with pytest.raises(ValueError, match="packed weights give no gradients"):
         attribute(engine, "The cat", "sat", method="gradient")
-    assert not model.embedding_norm._forward_hooks
