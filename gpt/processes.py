@@ -43,7 +43,11 @@ class Processes:
         """Replace every gradient by the sum over the processes, in one message."""
         if self.count == 1:
             return
-        gradients = [p.grad for p in model.parameters() if p.grad is not None]
+        gradients = []
+        for parameter in model.parameters():
+            if parameter.grad is None:  # its rows went to the other processes
+                parameter.grad = torch.zeros_like(parameter)
+            gradients.append(parameter.grad)
         flat = torch.cat([gradient.flatten() for gradient in gradients])
         dist.all_reduce(flat)
         for gradient, summed in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):

@@ -85,9 +85,9 @@ def draw_losses(log: Path, picture: Path) -> None:
 
     entries = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     curves: dict[str, list[tuple[float, float]]] = {}
-    tokens = 0
+    tokens = 0.0
     for entry in entries:
-        tokens = entry.get("tokens", tokens)
+        tokens = entry.get("tokens", 1e6 * tokens) / 1e6
         for name in LOSSES:
             if name in entry:
                 curves.setdefault(name, []).append((tokens, entry[name]))
@@ -96,7 +96,7 @@ def draw_losses(log: Path, picture: Path) -> None:
                 curves.setdefault(f"held out: {score.replace('_', ' ')} {name}", []).append((tokens, value))
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot(xlabel="tokens", ylabel="nats, bits per byte, or reward")
+    axes = figure.add_subplot(xlabel="million tokens", ylabel="nats, bits per byte, or reward")
     for name, points in curves.items():
         axes.plot(*zip(*points, strict=True), label=name, marker="." if name.startswith("held out") else "")
     axes.grid(alpha=0.3)
