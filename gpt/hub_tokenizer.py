@@ -110,6 +110,11 @@ class HubTokenizer:
         batch = self._words.encode_batch([_whole(text) for text in texts], add_special_tokens=False)
         return [Encoded(found.ids, _closed(found.offsets, len(text))) for found, text in zip(batch, texts, strict=True)]
 
+    def pieces(self, text: str) -> list[tuple[int, int]]:
+        """Character spans of the pieces that no merge crosses; none where the tokenizer cuts nothing beforehand."""
+        cutter = self._words.pre_tokenizer
+        return [] if cutter is None else [span for _, span in cutter.pre_tokenize_str(_whole(text))]
+
     def decode(self, ids: Sequence[int]) -> str:
         """Text of the ids, specials left out; bytes that are no UTF-8 show as U+FFFD."""
         text = b"".join(self.token_bytes(token) for token in ids).decode("utf-8", "replace")
