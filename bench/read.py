@@ -43,7 +43,7 @@ def token_by_token(engine: Engine, question: str, texts: list[str]) -> int:
         ids = tokenizer.encode(text)
         constraint = SpanConstraint([ids], stop=[tokenizer.end], instead=[tokenizer.none], max_tokens=ANSWER_TOKENS)
         prompt = prompt_ids(tokenizer, tokenizer.encode(question), ids)
-        passes += sum(1 for _ in engine.generate(prompt, max_new_tokens=ANSWER_TOKENS, allowed=constraint))
+        passes += sum(1 for _ in engine.generate(prompt, max_new_tokens=ANSWER_TOKENS, allowed=constraint, lookup=False))
     return passes
 
 
