@@ -98,6 +98,8 @@ def test_a_long_prompt_is_hidden_in_runs(engine: Engine) -> None:
     found = attribute(engine, [engine.prompt("a")[0], *[40 + n % 200 for n in range(MAX_ERASURES + 60)]], [45])
     scores = found.scores[0][1:]
     assert all(scores[n] == scores[n + 1] for n in range(0, len(scores) - 1, 2)) and len(set(scores)) > 60
+    assert len(set(attribute(engine, "The cat sat on", "it", erasures=3).total[1:])) <= 3
+    assert len(set(attribute_reading(engine, "Who?", PASSAGE, erasures=5).erasure)) <= 6  # and 0 for specials
 
 
 PASSAGE = "The cat sat on the mat. The dog ran to the river and the bird sang."
