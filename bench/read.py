@@ -43,7 +43,8 @@ def token_by_token(engine: Engine, question: str, texts: list[str]) -> int:
         ids = tokenizer.encode(text)
         constraint = SpanConstraint([ids], stop=[tokenizer.end], instead=[tokenizer.none], max_tokens=ANSWER_TOKENS)
         prompt = prompt_ids(tokenizer, tokenizer.encode(question), ids)
-        passes += sum(1 for _ in engine.generate(prompt, max_new_tokens=ANSWER_TOKENS, allowed=constraint, lookup=False))
+        steps = engine.generate(prompt, max_new_tokens=ANSWER_TOKENS, allowed=constraint, lookup=False)
+        passes += sum(1 for _ in steps)
     return passes
 
 
