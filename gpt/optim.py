@@ -1,4 +1,4 @@
-"""Two optimisers, each for the weights it suits: Muon for matrices, AdamW for the embeddings.
+"""Two optimisers, each for the weights it suits: Muon for matrices, AdamW for tables and vectors.
 
 Muon (Jordan et al. 2024) takes the momentum of a matrix's gradient and replaces it by the nearest matrix whose
 singular values are all about 1, found with a few Newton-Schulz steps: every direction learns at the same rate. It
@@ -61,15 +61,15 @@ class Muon(torch.optim.Optimizer):
 def make_optimizers(
     model: GPT, *, matrix_lr: float, embedding_lr: float, weight_decay: float
 ) -> list[torch.optim.Optimizer]:
-    """Muon over the blocks' matrices and AdamW over the embeddings; every parameter is in exactly one of them."""
-    tables = ("embedding.weight", "kinds.weight")
-    matrices = [p for name, p in model.named_parameters() if name not in tables]
-    embedding = [p for name, p in model.named_parameters() if name in tables]
+    """Muon over the blocks' matrices and AdamW over tables, gains and biases; every parameter is in one of them."""
+    tables = ("embedding.weight", "kinds.weight", "positions.weight", "unembedding.weight")
+    matrices = [p for name, p in model.named_parameters() if name not in tables and p.dim() == 2]
+    embedding = [p for name, p in model.named_parameters() if name in tables or p.dim() != 2]
     if sum(p.numel() for p in matrices + embedding) != sum(p.numel() for p in model.parameters()):
         raise AssertionError("a parameter belongs to no optimiser")
     optimizers: list[torch.optim.Optimizer] = [
         Muon(matrices, lr=matrix_lr, weight_decay=weight_decay),
-        torch.optim.AdamW(embedding, lr=embedding_lr, betas=(0.8, 0.95), eps=1e-10, weight_decay=0.0),
+        torch.optim.AdamW(embedding, lr=embedding_lr, betas=(0.8, 0.95), eps=1e-10, weight_decay=0.0, fused=True),
     ]
     for optimizer in optimizers:
         for group in optimizer.param_groups:
