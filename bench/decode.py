@@ -38,10 +38,10 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from gpt.engine import Engine  # noqa: E402
-from gpt.kernels import pack  # noqa: E402
+from gpt.glass.presets import GPT2  # noqa: E402
+from gpt.kernels.packed import pack  # noqa: E402
+from gpt.kernels.threads import candidates, physical_cores  # noqa: E402
 from gpt.model import GPT  # noqa: E402
-from gpt.presets import GPT2  # noqa: E402
-from gpt.threads import candidates, physical_cores  # noqa: E402
 
 NEW = 64
 VOCABULARY = 50_257

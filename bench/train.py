@@ -33,12 +33,12 @@ sys.path.insert(0, str(ROOT))
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 from gpt.config import GPTConfig  # noqa: E402
-from gpt.corpus import Prose, language_of  # noqa: E402
-from gpt.examples import Mixture, Row  # noqa: E402
 from gpt.model import GPT  # noqa: E402
 from gpt.tokenizer import Tokenizer  # noqa: E402
-from gpt.train_args import parser  # noqa: E402
-from gpt.trainer import Trainer  # noqa: E402
+from gpt.training.arguments import parser  # noqa: E402
+from gpt.training.corpus import Prose, language_of  # noqa: E402
+from gpt.training.examples import Mixture, Row  # noqa: E402
+from gpt.training.trainer import Trainer  # noqa: E402
 
 ROWS, STEPS = 32, 2
 SQUARE = 2048

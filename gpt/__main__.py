@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from gpt import inspect_cli
-from gpt.describe import Description, describe
-from gpt.presets import PRESETS, preset
+from gpt.glass import cli as inspect_cli
+from gpt.glass.describe import Description, describe
+from gpt.glass.presets import PRESETS, preset
 
 TRAINING = {
     "tokenizer": "learn a byte-level BPE vocabulary",
@@ -57,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
     inspect_cli.add_arguments(commands.add_parser("inspect", help="a text's tokens, the next token, and all inside"))
 
     for name, text in TRAINING.items():
-        # Listed for --help; gpt.train reads the arguments.
+        # Listed for --help; gpt.training.train reads the arguments.
         commands.add_parser(name, help=text, add_help=False)
     return top
 
@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code: 0 done, 2 refused with one sentence, 130 interrupted."""
     argv = sys.argv[1:] if argv is None else list(argv)
     if argv and argv[0] in TRAINING:
-        from gpt.train import main as train
+        from gpt.training.train import main as train
 
         return train(argv)
     args = parser().parse_args(argv)
@@ -89,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _generate(args: argparse.Namespace) -> int:
     from gpt.engine import Engine
-    from gpt.inspect import label
+    from gpt.glass.inspect import label
     from gpt.load import load_model
     from gpt.sampling import SamplingParams
 
@@ -129,7 +129,7 @@ def _describe(args: argparse.Namespace) -> int:
 
 
 def _describe_folder(name: str) -> Description:
-    from gpt.families import NotNative
+    from gpt.hub.families import NotNative
     from gpt.load import find_model, read_config
 
     if name != "bundled" and "/" not in name and not Path(name).expanduser().exists():

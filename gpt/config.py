@@ -30,7 +30,7 @@ class RopeScaling:
 class GPTConfig:
     """Sizes and parts of a GPT decoder (see ``gpt/model.py`` for what they are). The defaults are our own shape.
 
-    The published families differ in a few parts only; ``gpt/families.py`` writes each as such a record:
+    The published families differ in a few parts only; ``gpt/hub/families.py`` writes each as such a record:
 
     ======  ======  =======  ========  ======  =====================  =========
     family  norm    gain     QK-norm   MLP     biases                 positions

@@ -1,9 +1,9 @@
 """From a prompt's ids to a stream of steps: the prompt is read once, then each short pass makes a token or several.
 
 The engine adds to the model what a conversation needs: a key/value cache and a memory of prompts' beginnings
-(``gpt/prefix.py``), drafts (``gpt/lookup.py``), batches (``gpt/batch.py``), sampling, constraints, whole characters,
-stop strings and seeds (``gpt/steps.py``), cancellation and the limit of the context. It knows the model and the
-tokenizer only by ``gpt/interfaces.py``.
+(``gpt/decoding/prefix.py``), drafts (``lookup.py``), batches (``batch.py``), sampling, constraints, whole characters,
+stop strings and seeds (``steps.py``), cancellation and the limit of the context. It knows the model and the tokenizer
+only by ``gpt/interfaces.py``.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gpt.batch import Row, write_rows
+from gpt.decoding.batch import Row, write_rows
+from gpt.decoding.lookup import Lookup
+from gpt.decoding.prefix import PrefixPool
+from gpt.decoding.steps import Constraint, Generation, Stats, Step, Writer, is_set
+from gpt.decoding.stream import TextStream
 from gpt.grounding import prompt_kinds
 from gpt.interfaces import Cache, Decoder, TextTokenizer, forward_only
 from gpt.load import load_model
-from gpt.lookup import Lookup
 from gpt.model import GPT
-from gpt.prefix import PrefixPool
 from gpt.sampling import SamplingParams
-from gpt.steps import Constraint, Generation, Stats, Step, Writer, is_set
-from gpt.stream import TextStream
 from gpt.tokenizer import Tokenizer
 
 # Tokens of a prompt that are read in one pass, between two looks at `cancel`, and the unit of what is remembered. 512

@@ -1,7 +1,7 @@
 """From a name to a model that can run: "bundled", a folder, or an id of the Hugging Face hub.
 
-A folder is ours or a published family's: then our decoder runs it (``gpt/families.py``, ``gpt/weights_file.py``). Any
-other causal model goes through transformers behind the same interface (``gpt/foreign.py``). Weights are read from
+A folder is ours or a published family's: then our decoder runs it (``gpt/hub/families.py``, ``weights_file.py``). Any
+other causal model goes through transformers behind the same interface (``gpt/hub/foreign.py``). Weights are read from
 safetensors only. The network is used for a hub id that is not in the local cache, and for nothing else.
 """
 
@@ -16,16 +16,11 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from gpt.config import MODEL_TYPE, GPTConfig, read_json
-from gpt.families import FAMILIES, Family, NotNative, family_config
-from gpt.hub import is_hub_id, snapshot
-from gpt.hub_tokenizer import HubTokenizer
-from gpt.interfaces import Decoder, TextTokenizer
-from gpt.kernels import pack
-from gpt.memory import check_memory, needed
-from gpt.model import GPT
-from gpt.precision import FORMATS, fast_dtype
-from gpt.tokenizer import Tokenizer
-from gpt.weights_file import (
+from gpt.hub.families import FAMILIES, Family, NotNative, family_config
+from gpt.hub.memory import check_memory, needed
+from gpt.hub.snapshot import is_hub_id, snapshot
+from gpt.hub.tokenizer import HubTokenizer
+from gpt.hub.weights_file import (
     PICKLED,
     WEIGHTS,
     check_size,
@@ -37,6 +32,11 @@ from gpt.weights_file import (
     settle_tying,
     weight_files,
 )
+from gpt.interfaces import Decoder, TextTokenizer
+from gpt.kernels.packed import pack
+from gpt.kernels.precision import FORMATS, fast_dtype
+from gpt.model import GPT
+from gpt.tokenizer import Tokenizer
 
 __all__ = ["BUNDLED", "PICKLED", "WEIGHTS", "find_model", "load_model", "read_config"]
 
@@ -71,8 +71,8 @@ def find_model(name: str | Path = "bundled") -> Path:
 def read_config(folder: Path) -> GPTConfig:
     """``folder``/config.json, ours or a published family's, its types checked.
 
-    :class:`gpt.families.NotNative`, a ValueError, when only transformers runs that model; ValueError with one sentence
-    when it cannot be used at all.
+    :class:`gpt.hub.families.NotNative`, a ValueError, when only transformers runs that model; ValueError with one
+    sentence when it cannot be used at all.
     """
     path = folder / "config.json"
     try:
@@ -120,8 +120,8 @@ def load_model(
     ``device``  CUDA where there is one, else the CPU
     ``dtype``   of the activations; by default what ``weights`` says or the device multiplies fastest in
     ``weights`` how the matrices are kept: "fp32", "bf16", "int8" or "int4"; "auto" chooses by the CPU and the model's
-                size (:func:`gpt.precision.choose_format`); "plain" leaves them as they were read, for training and
-                for looking inside. A model that transformers runs is always plain.
+                size (:func:`gpt.kernels.precision.choose_format`); "plain" leaves them as they were read, for training
+                and for looking inside. A model that transformers runs is always plain.
 
     ValueError, one sentence, for: a missing file, pickled weights, a tokenizer of another vocabulary, too little
     memory, missing, foreign or wrongly shaped matrices, and weights that are not finite.
@@ -135,7 +135,7 @@ def load_model(
     try:
         config = read_config(folder)
     except NotNative as reason:
-        from gpt.foreign import load_foreign
+        from gpt.hub.foreign import load_foreign
 
         return load_foreign(folder, str(reason), device=place, dtype=kind)
     family = FAMILIES[config.model_type]

@@ -68,7 +68,7 @@ class Attention(nn.Module):
         self.output = Linear(queries, config.width, bias=config.output_bias)
         self.query_norm = Norm(config, config.head_dim) if config.qk_norm else nn.Identity()
         self.key_norm = Norm(config, config.head_dim) if config.qk_norm else nn.Identity()
-        self.fused: nn.Module | None = None  # query, key and value as one product: ``gpt/kernels.py`` sets it
+        self.fused: nn.Module | None = None  # query, key and value as one product: ``gpt/kernels/packed.py`` sets it
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """q (B, T, H·D), k and v (B, T, G·D) of x (B, T, C)."""
@@ -105,7 +105,7 @@ class MLP(nn.Module):
         self.gate = Linear(config.width, config.hidden, bias=config.mlp_bias) if config.mlp == "swiglu" else None
         self.up = Linear(config.width, config.hidden, bias=config.mlp_bias)
         self.down = Linear(config.hidden, config.width, bias=config.mlp_bias)
-        self.fused: nn.Module | None = None  # gate and up as one product: ``gpt/kernels.py`` sets it
+        self.fused: nn.Module | None = None  # gate and up as one product: ``gpt/kernels/packed.py`` sets it
 
     def forward(self, x: Tensor) -> Tensor:
         if self.fused is not None:

@@ -22,10 +22,10 @@ import torch
 from torch import Tensor
 
 from gpt.cache import KVCache
-from gpt.corpus import HAN
 from gpt.engine import Engine
 from gpt.grounding import PASSAGE_TOKENS, prompt_ids, prompt_kinds, start_logprobs
 from gpt.sampling import SamplingParams, sample
+from gpt.training.corpus import HAN
 
 STARTS = 8  # short-listed starts over all passages
 RUN_TOKENS = 32  # longest answer that is scored; the sentence around it is what a longer one is quoted by

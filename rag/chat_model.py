@@ -15,13 +15,13 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import ConfigDict, Field, PrivateAttr
 
+from gpt.decoding.spans import Quoter
 from gpt.engine import Engine
 from gpt.grounding import prompt_ids
 from gpt.model import GPT
 from gpt.reader import Cancelled as ReaderCancelled
 from gpt.reader import Span
 from gpt.sampling import SamplingParams, sample
-from gpt.spans import Quoter
 from gpt.tokenizer import Tokenizer
 from rag.prompts import QUESTION_MARKS
 from rag.types import Cancelled, RagError

@@ -8,7 +8,7 @@ from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 
-from gpt.hub import is_hub_id
+from gpt.hub.snapshot import is_hub_id
 from gpt.load import BUNDLED, WEIGHTS
 from gpt.reader import Reader
 from rag.chat_model import ChatOpenbook, load_engine, reads

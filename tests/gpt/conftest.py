@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from gpt.checkpoint import save_model
 from gpt.config import GPTConfig
 from gpt.model import GPT
 from gpt.tokenizer import Tokenizer
+from gpt.training.checkpoint import save_model
 
 TEXTS = [
     "The quick brown fox jumps over the lazy dog. The cat sat on the mat, and the dog sat on the cat.",

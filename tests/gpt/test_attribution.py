@@ -8,9 +8,9 @@ from dataclasses import asdict
 import pytest
 import torch
 
-from gpt.attribution import MAX_ERASURES, METHODS, attribute, attribute_reading
 from gpt.engine import Engine
-from gpt.kernels import pack
+from gpt.glass.attribution import MAX_ERASURES, METHODS, attribute, attribute_reading
+from gpt.kernels.packed import pack
 from gpt.model import GPT
 from gpt.reader import Reader
 from gpt.tokenizer import Tokenizer
@@ -76,7 +76,7 @@ def test_gradient_times_input_is_a_directional_derivative(engine: Engine) -> Non
 def test_rollout_is_a_share_that_flows_back_through_all_layers(engine: Engine) -> None:
     found = attribute(engine, "The cat sat on", "the", method="rollout")
     assert all(s > 0 for s in found.scores[0]) and sum(found.scores[0]) == pytest.approx(1, abs=1e-5)
-    from gpt.heads import attention
+    from gpt.glass.heads import attention
 
     weights = attention(engine, [*engine.prompt("The cat sat on"), *engine.tokenizer.encode("the")]).weights
     T = weights.shape[-1]

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from gpt.attention import prefix_mask
-from gpt.backprop import LOGIT_ROWS, LinearCrossEntropy, Passes, written_out
 from gpt.config import GPTConfig
-from gpt.losses import Autograd, Scorer
 from gpt.model import GPT
+from gpt.training.backprop import LOGIT_ROWS, LinearCrossEntropy, Passes, written_out
+from gpt.training.losses import Autograd, Scorer
 
 
 def training_model(kv_heads: int) -> GPT:

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable
 import pytest
 
 from gpt.constrain import SpanConstraint
+from gpt.decoding.steps import Step
 from gpt.engine import Engine
 from gpt.grounding import prompt_ids
 from gpt.model import GPT
-from gpt.steps import Step
 from gpt.tokenizer import Tokenizer
 
 LEARNED = {"positions": "learned", "norm": "layer", "norm_gain": True, "qk_norm": False, "mlp": "gelu", "kinds": 0}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken
 from transformers import PreTrainedTokenizerFast
 
-from gpt.hub_tokenizer import HubTokenizer
+from gpt.hub.tokenizer import HubTokenizer
 from tests.gpt.hub_models import CHATML, CHATML_SPECIALS, byte_level, llama2, unigram
 from tests.gpt.test_hub_tokenizer import both, folder_of
 

@@ -11,7 +11,7 @@ import pytest
 
 from gpt.__main__ import TRAINING, main
 from gpt.engine import Engine
-from gpt.train_args import parser as training_parser
+from gpt.training.arguments import parser as training_parser
 
 ROOT = Path(__file__).parents[2]
 
@@ -219,7 +219,7 @@ def test_every_stage_of_training_can_be_reached() -> None:
 
 def test_training_arguments_go_to_the_trainer(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[list[str]] = []
-    monkeypatch.setattr("gpt.train.main", lambda argv: seen.append(list(argv)) or 7)
+    monkeypatch.setattr("gpt.training.train.main", lambda argv: seen.append(list(argv)) or 7)
     assert main(["train", "--out", "x"]) == 7
     assert main(["tune", "--help"]) == 7
     assert seen == [["train", "--out", "x"], ["tune", "--help"]]

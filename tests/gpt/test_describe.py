@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from gpt.config import GPTConfig
-from gpt.describe import describe
+from gpt.glass.describe import describe
+from gpt.glass.presets import ALIASES, PRESETS, preset
 from gpt.model import GPT
-from gpt.presets import ALIASES, PRESETS, preset
 
 
 def test_gpt3_is_the_table_of_the_lesson() -> None:

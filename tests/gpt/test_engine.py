@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from gpt.attention import prefix_mask
 from gpt.config import GPTConfig
 from gpt.constrain import SpanConstraint
+from gpt.decoding.steps import Step
+from gpt.decoding.stream import TextStream
 from gpt.engine import Engine
 from gpt.model import GPT
-from gpt.steps import Step
-from gpt.stream import TextStream
 from gpt.tokenizer import Tokenizer
 
 

@@ -11,7 +11,7 @@ import torch
 from transformers import GPT2Config, LlamaConfig, MistralConfig, PreTrainedConfig, Qwen2Config, Qwen3Config
 
 from gpt.engine import Engine
-from gpt.families import NotNative, family_config
+from gpt.hub.families import NotNative, family_config
 from gpt.load import load_model, read_config
 from gpt.model import GPT
 from tests.gpt.hub_models import save_hub_model

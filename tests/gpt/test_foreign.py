@@ -22,7 +22,7 @@ from transformers import (
 )
 
 from gpt.engine import Engine
-from gpt.foreign import ForeignModel
+from gpt.hub.foreign import ForeignModel
 from gpt.load import load_model
 from tests.gpt.hub_models import CHATML, save_hub_model
 from tests.gpt.test_families import SIZES
@@ -163,5 +163,5 @@ def test_code_of_a_model_is_never_run(tmp_path: Path) -> None:
 def test_a_model_that_forgets_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that takes the cache under another name would read every token as the first."""
     save_hub_model(tmp_path, FOREIGN["mamba"])
-    monkeypatch.setattr("gpt.foreign.signature", lambda forward: type("", (), {"parameters": ["past_key_values"]}))
+    monkeypatch.setattr("gpt.hub.foreign.signature", lambda forward: type("", (), {"parameters": ["past_key_values"]}))
     refused(tmp_path, "a mamba model does not keep what it read between two calls")

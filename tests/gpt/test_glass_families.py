@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from gpt.__main__ import main
-from gpt.attribution import METHODS, attribute, attribute_reading
 from gpt.engine import Engine
-from gpt.heads import attention, head_scores
-from gpt.inspect import logit_lens, tokens
+from gpt.glass.attribution import METHODS, attribute, attribute_reading
+from gpt.glass.heads import attention, head_scores
+from gpt.glass.inspect import logit_lens, tokens
 from gpt.load import load_model
 from tests.gpt.hub_models import byte_level, llama2, save_hub_model
 from tests.gpt.test_families import FAMILIES

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from gpt.engine import Engine
-from gpt.heads import KINDS, MAX_TOKENS, HeadScore, attention, head_scores, pick
+from gpt.glass.heads import KINDS, MAX_TOKENS, HeadScore, attention, head_scores, pick
 from gpt.model import GPT
 from gpt.tokenizer import Tokenizer
 from gpt.trace import Trace

@@ -10,7 +10,7 @@ import pytest
 from tokenizers import Tokenizer, decoders, models
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from gpt.hub_tokenizer import HubTokenizer
+from gpt.hub.tokenizer import HubTokenizer
 from tests.gpt.hub_models import CHATML, CHATML_SPECIALS, byte_level, llama2, save_tokenizer, unigram
 
 PLAIN = [

@@ -8,9 +8,9 @@ from itertools import pairwise
 import pytest
 import torch
 
-from gpt.embeddings import directions, embedding_map, embeddings, neighbours, resolve
 from gpt.engine import Engine
-from gpt.inspect import label, logit_lens, next_token, tokens
+from gpt.glass.embeddings import directions, embedding_map, embeddings, neighbours, resolve
+from gpt.glass.inspect import label, logit_lens, next_token, tokens
 from gpt.model import GPT
 from gpt.tokenizer import Tokenizer
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from gpt import kernels
 from gpt.attention import attend, decode_mask
-from gpt.kernels import OPERATORS, Int4Linear, Int8Linear, PackedLinear, operator, pack, packed_linear
+from gpt.kernels import packed as kernels
+from gpt.kernels.packed import OPERATORS, Int4Linear, Int8Linear, PackedLinear, operator, pack, packed_linear
+from gpt.kernels.quantize import GROUP, dequantize_int4, dequantize_int8, quantize_int4, quantize_int8, quantize_rows
 from gpt.model import GPT
-from gpt.quantize import GROUP, dequantize_int4, dequantize_int8, quantize_int4, quantize_int8, quantize_rows
 
 # The parts in which published families differ (gpt/config.py), at sizes that the 4-bit kernel takes.
 PLAIN = {"kinds": 0, "prefix_lm": False, "qk_norm": False, "embedding_norm": False, "norm_gain": True}
@@ -47,7 +47,7 @@ def without(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
 
 @pytest.mark.parametrize("name", OPERATORS)
 def test_torch_still_has_the_operator(name: str) -> None:
-    assert operator(name) is not None, f"torch {torch.__version__} has no {name}: gpt/kernels.py runs its slow fallback"
+    assert operator(name) is not None, f"torch {torch.__version__} has no {name}: gpt/kernels/packed.py runs its slow fallback"
 
 
 def test_an_unknown_operator_is_none() -> None:

@@ -7,11 +7,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from gpt.checkpoint import save_model
 from gpt.config import GPTConfig
 from gpt.load import PICKLED, find_model, load_model, read_config
 from gpt.model import GPT
 from gpt.tokenizer import Tokenizer
+from gpt.training.checkpoint import save_model
 
 
 def edit_config(folder: Path, **settings: object) -> None:

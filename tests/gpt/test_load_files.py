@@ -12,9 +12,9 @@ from safetensors.torch import load_file, save_file
 
 from gpt.config import GPTConfig
 from gpt.engine import Engine
-from gpt.hub import is_hub_id, snapshot
+from gpt.hub.memory import available, needed
+from gpt.hub.snapshot import is_hub_id, snapshot
 from gpt.load import find_model, load_model, read_config
-from gpt.memory import available, needed
 from tests.gpt.hub_models import CHATML, byte_level, save_hub_model, save_tokenizer
 from tests.gpt.test_families import FAMILIES
 
@@ -117,9 +117,9 @@ def test_unknown_ways_to_keep_weights_are_refused(tmp_path: Path) -> None:
 
 def test_too_little_memory_is_said_before_loading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_hub_model(tmp_path, FAMILIES["gpt2"])
-    monkeypatch.setattr("gpt.memory.available", lambda device: 100_000_000)
+    monkeypatch.setattr("gpt.hub.memory.available", lambda device: 100_000_000)
     load_model(tmp_path)
-    monkeypatch.setattr("gpt.memory.available", lambda device: 60_000)
+    monkeypatch.setattr("gpt.hub.memory.available", lambda device: 60_000)
     monkeypatch.setattr("gpt.load.read_tensor", lambda *_, **__: pytest.fail("loaded"))
     refused(tmp_path, r"needs 0\.\d GB of memory in \w+ and 0\.0 GB are available on cpu; close other programs")
 

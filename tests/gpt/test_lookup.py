@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpt.constrain import SpanConstraint
+from gpt.decoding.lookup import DRAFT, PAUSE, SUFFIX, Lookup
 from gpt.engine import Engine
-from gpt.lookup import DRAFT, PAUSE, SUFFIX, Lookup
 from gpt.model import GPT
 from gpt.sampling import SamplingParams, distribution
 from gpt.tokenizer import Tokenizer

@@ -12,8 +12,8 @@ from gpt.attention import prefix_mask
 from gpt.cache import KVCache
 from gpt.config import GPTConfig
 from gpt.model import GPT
-from gpt.optim import Muon, make_optimizers, orthogonalise
 from gpt.trace import Trace
+from gpt.training.optim import Muon, make_optimizers, orthogonalise
 
 
 def test_a_token_never_sees_a_later_one(make_model: Callable[..., GPT]) -> None:

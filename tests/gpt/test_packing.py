@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gpt.packing import Packed, quotas, tokenise
 from gpt.tokenizer import Tokenizer
+from gpt.training.packing import Packed, quotas, tokenise
 
 LENGTHS = [5, 1, 40, 3, 17, 8]
 SIZE = 8

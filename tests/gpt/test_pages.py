@@ -11,7 +11,7 @@ from textwrap import dedent
 import pytest
 
 from gpt.__main__ import TRAINING, main
-from gpt.train_args import parser as training
+from gpt.training.arguments import parser as training
 from tests.gpt.page_pictures import PAGES, ROOT, commands
 
 IMAGES = ROOT / "docs" / "images" / "gpt"

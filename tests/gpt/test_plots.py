@@ -13,12 +13,13 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
-from gpt import plot_style, plots
-from gpt.attribution import attribute, attribute_reading
-from gpt.embeddings import embedding_map
 from gpt.engine import Engine
-from gpt.heads import attention
-from gpt.inspect import logit_lens, next_token, tokens
+from gpt.glass import plots
+from gpt.glass import style as plot_style
+from gpt.glass.attribution import attribute, attribute_reading
+from gpt.glass.embeddings import embedding_map
+from gpt.glass.heads import attention
+from gpt.glass.inspect import logit_lens, next_token, tokens
 from gpt.model import GPT
 from gpt.tokenizer import Tokenizer
 
@@ -132,5 +133,5 @@ def test_a_picture_that_cannot_be_written_says_so(engine: Engine, tmp_path: Path
 
 
 def test_matplotlib_is_loaded_only_to_draw() -> None:
-    code = "import sys, gpt.__main__, gpt.plots; sys.exit(any(m.split('.')[0] == 'matplotlib' for m in sys.modules))"
+    code = "import sys, gpt.__main__, gpt.glass.plots; sys.exit(any(m.split('.')[0] == 'matplotlib' for m in sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=Path(__file__).parents[2]).returncode == 0

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from gpt import precision
-from gpt.precision import choose_format, fast_dtype
+from gpt.kernels import precision
+from gpt.kernels.precision import choose_format, fast_dtype
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 FP32, BF16 = torch.float32, torch.bfloat16

@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
+from gpt.decoding.prefix import PrefixPool
+from gpt.decoding.steps import Step
 from gpt.engine import Engine
 from gpt.model import GPT
-from gpt.prefix import PrefixPool
-from gpt.steps import Step
 from gpt.tokenizer import Tokenizer
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from gpt.quantize import (
+from gpt.kernels.quantize import (
     GROUP,
     dequantize_int4,
     dequantize_int8,

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from gpt.checkpoint import save_model
-from gpt.cloze import Item
-from gpt.examples import Readings, micro_batches, reading_row
-from gpt.losses import Autograd, Counts, reading_loss
 from gpt.model import GPT
-from gpt.reward import RUN, Rewarded, f1, units, weigh
 from gpt.tokenizer import Tokenizer
-from gpt.train import main
+from gpt.training.checkpoint import save_model
+from gpt.training.cloze import Item
+from gpt.training.examples import Readings, micro_batches, reading_row
+from gpt.training.losses import Autograd, Counts, reading_loss
+from gpt.training.reward import RUN, Rewarded, f1, units, weigh
+from gpt.training.train import main
 
 PASSAGE = "The cat sat on the mat. The dog sat on the cat."
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from gpt.cloze import Item, make_cloze
-from gpt.corpus import read_prose, read_questions
-from gpt.examples import IGNORE, Mixture, Readings, micro_batches, reading_row, token_span
 from gpt.grounding import PASSAGE, PASSAGE_TOKENS
-from gpt.prefetch import AHEAD, Prefetch
 from gpt.tokenizer import Tokenizer
+from gpt.training.cloze import Item, make_cloze
+from gpt.training.corpus import read_prose, read_questions
+from gpt.training.examples import IGNORE, Mixture, Readings, micro_batches, reading_row, token_span
+from gpt.training.prefetch import AHEAD, Prefetch
 from tests.gpt.training_data import EN, ZH, write_data
 
 

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from gpt import spans
 from gpt.constrain import SpanConstraint
+from gpt.decoding import spans
+from gpt.decoding.spans import Quoter, score
 from gpt.engine import Engine
-from gpt.hub_tokenizer import HubTokenizer
+from gpt.hub.tokenizer import HubTokenizer
 from gpt.interfaces import TextTokenizer
 from gpt.model import GPT
 from gpt.reader import Cancelled, inside_word
-from gpt.spans import Quoter, score
 from gpt.tokenizer import Tokenizer
 from tests.gpt.hub_models import CHATML, byte_level, llama2, save_tokenizer
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from gpt import threads
-from gpt.threads import candidates, fewest, physical_cores, use_best_threads
+from gpt.kernels import threads
+from gpt.kernels.threads import candidates, fewest, physical_cores, use_best_threads
 
 
 @pytest.fixture(autouse=True)

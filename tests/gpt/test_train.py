@@ -15,11 +15,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from gpt.average import Average
 from gpt.config import GPTConfig
 from gpt.engine import Engine
 from gpt.model import GPT
-from gpt.train import main
+from gpt.training.average import Average
+from gpt.training.train import main
 from tests.gpt.training_data import command, write_data
 
 
@@ -60,7 +60,7 @@ def test_a_killed_run_ends_with_the_weights_of_an_undisturbed_one(data: Path, tm
     arguments = [
         sys.executable,
         "-m",
-        "gpt.train",
+        "gpt.training.train",
         *command(data, killed, "--steps", "24", "--ema", "0.3", "--checkpoint-seconds", "0", "--resume"),
     ]
     kills, rng = 0, random.Random(3)
@@ -142,7 +142,7 @@ def test_two_processes_train_as_one(data: Path, tmp_path: Path) -> None:
     assert main(command(data, tmp_path / "one", *settings)) == 0
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
-        [*torchrun, "-m", "gpt.train", *command(data, tmp_path / "two", *settings)],
+        [*torchrun, "-m", "gpt.training.train", *command(data, tmp_path / "two", *settings)],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,

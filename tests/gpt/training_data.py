@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from gpt.train import main
+from gpt.training.train import main
 
 EN = (
     "The harbour of Skerry was built in 1871 by Thomas Arden. Thomas Arden had studied bridges in Glasgow. "

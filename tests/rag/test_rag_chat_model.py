@@ -13,11 +13,11 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 from langchain_tests.unit_tests import ChatModelUnitTests
 
-from gpt.checkpoint import save_model
 from gpt.config import GPTConfig
 from gpt.engine import Engine
 from gpt.model import GPT
 from gpt.tokenizer import Tokenizer
+from gpt.training.checkpoint import save_model
 from rag.chat_model import ChatOpenbook, load_engine, prompt
 from rag.models import init_model
 from rag.types import RagError

@@ -1,0 +1,1 @@
+"""From text to weights: rows, losses, gradients, optimisers, checkpoints, and the three stages."""
