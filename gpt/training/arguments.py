@@ -67,6 +67,7 @@ def _data(s: argparse.ArgumentParser) -> None:
     s.add_argument("--mix", type=parse_mix, metavar="KIND=SHARE,…", help="shares of rows, e.g. prose=0.1,cloze=0.9")
     s.add_argument("--row-tokens", type=int, default=PROSE_TOKENS, help="tokens in a row of prose")
     s.add_argument("--unanswerable", type=float, default=0.25, help="share of questions put to a wrong passage")
+    s.add_argument("--short", type=float, default=0.75, help="share of passages cut to the answer's sentence and a few")
     s.add_argument("--heldout", nargs="*", type=Path, default=[], help="prose shards for bits per byte")
     s.add_argument("--heldout-questions", nargs="*", type=Path, default=[], help="question sets for the reading loss")
     s.add_argument("--eval-every", type=int, default=0, metavar="N", help="score held-out text every N steps")

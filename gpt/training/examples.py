@@ -22,8 +22,10 @@ from gpt.tokenizer import Tokenizer
 from gpt.training.cloze import Item, make_cloze, window
 from gpt.training.corpus import Prose, Question, QuestionSet
 from gpt.training.packing import Packed, quotas, tokenise
+from gpt.training.passages import around
 
 PROSE_TOKENS = 256  # prose rows; shorter than reading rows since a CPU has few tokens to spend
+CLOZE_LONG, CLOZE_SHORT = (70, 280), (30, 90)  # characters of a Chinese passage, a third of those of an English one
 KINDS_OF_ROWS = ("prose", "cloze", "questions")
 IGNORE = -100
 PASS_COST = 60  # positions that take as long as one more pass: adding up 7 million gradients and calling the kernels
@@ -91,6 +93,7 @@ class Mixture:
         *,
         weights: dict[str, float],
         unanswerable: float,
+        short: float = 0.0,
         seed: int,
         row_tokens: int = PROSE_TOKENS,
         cache: Path | None = None,
@@ -99,7 +102,7 @@ class Mixture:
             raise ValueError(f"there is no training row of kind {unknown[0]!r}; kinds are {', '.join(KINDS_OF_ROWS)}")
         if min(weights.values()) < 0 or not sum(weights.values()):
             raise ValueError(f"the shares of a mixture must not be negative, nor all 0: {weights}")
-        self.tokenizer, self.seed, self.unanswerable = tokenizer, seed, unanswerable
+        self.tokenizer, self.seed, self.unanswerable, self.short = tokenizer, seed, unanswerable, short
         self.weights = [weights.get(kind, 0.0) for kind in KINDS_OF_ROWS]
         self.prose = {lang: [p for p in prose if p.language == lang and len(p.text) > 200] for lang in ("en", "zh")}
         self.lengths = {lang: [len(p.text) for p in docs] for lang, docs in self.prose.items()}
@@ -143,7 +146,9 @@ class Mixture:
 
     def _cloze_row(self, rng: random.Random) -> Row | None:
         document = self._document(rng)
-        size = rng.randint(60, 260) if document.language == "zh" else rng.randint(200, 900)
+        low, high = CLOZE_SHORT if rng.random() < self.short else CLOZE_LONG
+        scale = 1 if document.language == "zh" else 3
+        size = scale * rng.randint(low, high)
         item = make_cloze(document.text, document.language, rng, size=size)
         if item is None or item.answer is None:
             return None
@@ -158,7 +163,15 @@ class Mixture:
         if q.answers and rng.random() < self.unanswerable:
             return self._negative_row(questions, q, rng)
         answer = rng.choice(q.answers) if q.answers else None
-        return reading_row(self.tokenizer, Item(q.text, questions.paragraphs[q.paragraph], answer), rng)
+        return self._reading_row(q.text, questions.paragraphs[q.paragraph], answer, rng)
+
+    def _reading_row(
+        self, question: str, passage: str, answer: tuple[int, int] | None, rng: random.Random
+    ) -> Row | None:
+        if rng.random() < self.short:
+            words = _words(question)
+            passage, answer = around(passage, answer, rng, lambda sentence: len(words & _split(sentence)))
+        return reading_row(self.tokenizer, Item(question, passage, answer), rng)
 
     def _negative_row(self, questions: QuestionSet, q: Question, rng: random.Random) -> Row | None:
         """The same question over the paragraph that shares most words with it and does not hold its answer."""
@@ -171,22 +184,26 @@ class Mixture:
             return None
         words = _words(q.text)
         best = max(pool, key=lambda i: len(words & _words(questions.paragraphs[i])))
-        return reading_row(self.tokenizer, Item(q.text, questions.paragraphs[best], None), rng)
+        return self._reading_row(q.text, questions.paragraphs[best], None, rng)
 
 
 _WORDS: dict[str, frozenset[str]] = {}
 
 
 def _words(text: str) -> frozenset[str]:
-    """Lower-cased words and Chinese character pairs, remembered per text."""
+    """The words of a text, remembered."""
     found = _WORDS.get(text)
     if found is None:
-        lower = text.lower()
-        found = frozenset(lower.split()) | frozenset(
-            lower[i : i + 2] for i in range(len(lower) - 1) if lower[i] > "\u3400"
-        )
-        _WORDS[text] = found
+        found = _WORDS[text] = _split(text)
     return found
+
+
+def _split(text: str) -> frozenset[str]:
+    """Lower-cased words and Chinese character pairs."""
+    lower = text.lower()
+    return frozenset(lower.split()) | frozenset(
+        lower[i : i + 2] for i in range(len(lower) - 1) if lower[i] > "\u3400"
+    )
 
 
 def _by_article(questions: QuestionSet) -> dict[int, list[int]]:

@@ -80,6 +80,7 @@ def mixture_of(args: argparse.Namespace, model: GPT, tokenizer: Tokenizer) -> Mi
         questions,
         weights=weights,
         unanswerable=args.unanswerable,
+        short=args.short,
         seed=args.seed,
         row_tokens=args.row_tokens,
         cache=args.out,
