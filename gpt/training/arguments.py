@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from gpt.training.examples import KINDS_OF_ROWS, PROSE_TOKENS
+from gpt.training.overlap import CHARACTERS, WORDS
 
 # Shares of the rows of each stage, where --mix does not say otherwise.
 MIXTURES = {
@@ -57,6 +58,12 @@ def parser() -> argparse.ArgumentParser:
         if stage == "reward":
             s.add_argument("--supervised", type=float, default=0.1, help="weight of the usual loss beside the reward")
             s.add_argument("--starts", type=int, default=8, help="starts of answers that are weighed for each question")
+    o = sub.add_parser("overlap", help="what training files share with evaluation files")
+    o.add_argument("--train", nargs="+", type=Path, required=True, metavar="FILE", help="shards or question sets")
+    o.add_argument("--evaluation", nargs="+", type=Path, required=True, metavar="FILE", help="shards or question sets")
+    o.add_argument("--words", type=int, default=WORDS, help="words of a shared run (default: %(default)s)")
+    o.add_argument("--han", type=int, default=CHARACTERS, help="characters of one in Chinese (default: %(default)s)")
+    o.add_argument("--json", action="store_true", help="one JSON object instead of the lines")
     return p
 
 
@@ -70,6 +77,7 @@ def _data(s: argparse.ArgumentParser) -> None:
     s.add_argument("--short", type=float, default=0.75, help="share of passages cut to the answer's sentence and a few")
     s.add_argument("--heldout", nargs="*", type=Path, default=[], help="prose shards for bits per byte")
     s.add_argument("--heldout-questions", nargs="*", type=Path, default=[], help="question sets for the reading loss")
+    s.add_argument("--without", nargs="*", type=Path, default=[], help="leave out what shares 13 words with these")
     s.add_argument("--eval-every", type=int, default=0, metavar="N", help="score held-out text every N steps")
 
 

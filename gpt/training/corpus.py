@@ -58,22 +58,25 @@ def _lines(path: Path) -> Iterator[str]:
             yield from lines
 
 
-def read_prose(paths: Sequence[Path], every: int = 1, longest: int = 200_000) -> list[Prose]:
+def stream_prose(paths: Sequence[Path], every: int = 1, longest: int = 200_000) -> Iterator[Prose]:
     """Every ``every``-th document of the shards, cut at ``longest`` characters; ValueError on a damaged shard."""
-    documents: list[Prose] = []
     for path in paths:
         try:
             for number, line in enumerate(_lines(path)):
                 if number % every == 0:
                     text = json.loads(line)["text"][:longest]
-                    documents.append(Prose(text, language_of(text)))
+                    yield Prose(text, language_of(text))
         except FileNotFoundError:
             raise ValueError(f"the corpus shard {path} does not exist") from None
         except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
             raise ValueError(f"the corpus shard {path} is damaged ({type(error).__name__}: {error})") from None
         except Exception as error:  # zstandard's own error type, where the package is there
             raise ValueError(f"the corpus shard {path} is damaged ({error})") from None
-    return documents
+
+
+def read_prose(paths: Sequence[Path], every: int = 1, longest: int = 200_000) -> list[Prose]:
+    """:func:`stream_prose`, all in memory."""
+    return list(stream_prose(paths, every, longest))
 
 
 def read_questions(path: Path) -> QuestionSet:

@@ -6,6 +6,7 @@ The same commands run on a CPU in bf16, on CUDA, and in several processes (``tor
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,9 +18,10 @@ from gpt.model import GPT
 from gpt.tokenizer import Tokenizer
 from gpt.training.arguments import MIXTURES, parser
 from gpt.training.checkpoint import load_weights
-from gpt.training.corpus import read_prose, read_questions
+from gpt.training.corpus import read_prose, read_questions, stream_prose
 from gpt.training.examples import Mixture
 from gpt.training.heldout import Heldout
+from gpt.training.overlap import Without, compare, table
 from gpt.training.processes import Processes
 from gpt.training.trainer import Trainer
 
@@ -62,8 +64,13 @@ def prepare(args: argparse.Namespace) -> tuple[GPT, Tokenizer]:
 
 def mixture_of(args: argparse.Namespace, model: GPT, tokenizer: Tokenizer) -> Mixture:
     """The rows that ``--prose``, ``--questions`` and ``--mix`` ask for; ValueError when there are none."""
-    prose = read_prose(args.prose, args.every)
+    without = Without(args.without) if args.without else None
+    stream = stream_prose(args.prose, args.every)
+    prose = list(without.prose(stream) if without else stream)
     questions = [read_questions(path) for path in args.questions]
+    if without:
+        questions = [kept for found in questions if (kept := without.questions(found)).questions]
+        print(without, file=sys.stderr, flush=True)
     weights = args.mix or ({"prose": 1.0} if not model.config.kinds else dict(MIXTURES[args.stage]))
     if not args.mix:
         for kind, there in (("prose", prose), ("cloze", prose), ("questions", questions)):
@@ -87,12 +94,25 @@ def mixture_of(args: argparse.Namespace, model: GPT, tokenizer: Tokenizer) -> Mi
     )
 
 
+def overlap(args: argparse.Namespace) -> None:
+    """What the files share, on standard output; how far it is, on the other."""
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    found = compare(args.train, args.evaluation, words=args.words, characters=args.han, say=say)
+    print(json.dumps(found, ensure_ascii=False) if args.json else table(found))
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     processes = Processes()
     try:
         if args.stage == "tokenizer":
             learn_tokenizer(args)
+            return 0
+        if args.stage == "overlap":
+            overlap(args)
             return 0
         if args.threads:
             torch.set_num_threads(args.threads)
