@@ -8,20 +8,22 @@ pass 2  puts what follows the most probable starts behind their prompts as branc
         prompt and itself; Miao et al. 2024) and reads, after every token, the probability to go on and to end there.
 
 So  log p(span) = log p(start) + log p(<more>|t1) + … + log p(<end>|t1…tn)  is exact for every span from a short-listed
-start, and the best is found without a search. The quotation is ``passage[start:end]``: a slice, never typed out.
+start, and the best by expected overlap (``gpt/decoding/risk.py``) is found without a search. The quotation is
+``passage[start:end]``: a slice, never typed out.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from gpt.cache import KVCache
+from gpt.decoding.risk import expected_overlap
 from gpt.engine import Engine
 from gpt.grounding import PASSAGE_TOKENS, prompt_ids, prompt_kinds, start_logprobs
 from gpt.sampling import SamplingParams, sample
@@ -41,6 +43,7 @@ class Span:
     """``passages[passage][start:end]`` with its exact log-probability (natural, the <end> included).
 
     ``tokens`` are the ids with the log-probability of each: the first to be the start, the others to be gone on to.
+    ``overlap`` is the expected F1 with the right span, if the passage holds it (``gpt/decoding/risk.py``).
     """
 
     passage: int
@@ -48,11 +51,13 @@ class Span:
     end: int
     logprob: float
     tokens: tuple[tuple[int, float], ...] = ()
+    overlap: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Spans, best first, and for every passage the log-probability that it does not hold the answer."""
+    """Spans, those of the largest expected overlap first, and for every passage the log-probability that it does not
+    hold the answer."""
 
     spans: tuple[Span, ...]
     none_logprobs: tuple[float, ...]
@@ -120,9 +125,11 @@ class Reader:
         return Reading(tuple(spans), tuple(none), int(lengths.sum()), 2)
 
     def choose(self, reading: Reading, params: SamplingParams) -> Span | None:
-        """The best span at temperature 0; otherwise one drawn from p(span)^(1/temperature), top-k and top-p applied."""
+        """The first span at temperature 0; otherwise one drawn from p(span)^(1/temperature), after top-k and top-p."""
         if not reading.spans:
             return None
+        if params.temperature == 0.0:
+            return reading.spans[0]
         logits = torch.tensor([span.logprob for span in reading.spans])
         return reading.spans[int(sample(logits, params))]
 
@@ -206,17 +213,17 @@ class Reader:
             window, run = windows[row], runs[row, token]
             start = float(first[row, window.offset + token])
             spans += self._branch_spans(window, token, run, start, going[n, at : at + len(run)])
-        spans.sort(key=lambda span: (-span.logprob, span.passage, span.start, span.end))
-        return _distinct(spans)
+        return _ranked(spans)
 
     @staticmethod
     def _branch_spans(window: _Window, token: int, run: list[int], start: float, going: Tensor) -> list[Span]:
-        """The three best spans that begin at ``token``; going (len(run), 2) are log p(<more>) and log p(<end>)."""
+        """The spans that begin at ``token``; going (len(run), 2) are log p(<more>) and log p(<end>)."""
         steps = [start, *going[:-1, 0].tolist()]
         total = (torch.tensor(steps).cumsum(0) + going[:, 1]).tolist()
-        ends = [i for i in range(len(run)) if window.ends_word(token + i)]
         spans = []
-        for last in sorted(ends, key=lambda i: -total[i])[:3]:
+        for last in range(len(run)):
+            if not window.ends_word(token + last):
+                continue
             tokens = tuple(zip(run[: last + 1], steps[: last + 1], strict=True))
             begin, end = window.spans[token][0], window.spans[token + last][1]
             quote = window.text[begin:end]
@@ -232,16 +239,15 @@ def inside_word(text: str, place: int) -> bool:
     return all(c.isalnum() and not HAN.match(c) for c in (text[place - 1], text[place]))
 
 
-def _distinct(spans: list[Span]) -> list[Span]:
-    """The first of every (passage, start, end): windows of a long passage overlap."""
-    seen: set[tuple[int, int, int]] = set()
-    kept = []
-    for span in spans:
-        key = (span.passage, span.start, span.end)
-        if key not in seen:
-            seen.add(key)
-            kept.append(span)
-    return kept
+def _ranked(spans: list[Span]) -> list[Span]:
+    """The more probable of every (passage, start, end), since windows of a long passage overlap, with its expected
+    overlap, and in that order."""
+    best: dict[tuple[int, int, int], Span] = {}
+    for span in sorted(spans, key=lambda span: (-span.logprob, span.passage, span.start, span.end)):
+        best.setdefault((span.passage, span.start, span.end), span)
+    overlaps = expected_overlap(list(best), [span.logprob for span in best.values()]).tolist()
+    found = [replace(span, overlap=overlap) for span, overlap in zip(best.values(), overlaps, strict=True)]
+    return sorted(found, key=lambda span: -span.overlap)
 
 
 def _check(cancel: threading.Event | None) -> None:

@@ -46,12 +46,14 @@ class SentenceEncoder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ReaderSpan:
-    """A run of a passage with the reader's probability that it is the answer, given that passage."""
+    """A run of a passage with the reader's probability that it is the answer, given that passage, and its expected F1
+    with the right one."""
 
     passage: int
     start: int
     end: int
     probability: float
+    overlap: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +273,7 @@ def _choose(
 
 
 def _exact(scored: Scored, best: int) -> ReaderSpan | None:
-    """The reader's most probable span inside the best sentence, when it is sure enough of it."""
+    """The reader's best span inside the best sentence, when it is sure enough of it."""
     if scored.reading is None:
         return None
     c = scored.candidates[best]
@@ -280,8 +282,8 @@ def _exact(scored: Scored, best: int) -> ReaderSpan | None:
         for s in scored.reading.spans
         if s.passage == c.passage and c.start <= s.start and s.end <= c.end and s.start < s.end
     ]
-    span = max(inside, key=lambda s: s.probability, default=None)
-    return span if span is not None and span.probability >= EXACT else None
+    span = max(inside, key=lambda s: s.overlap, default=None)
+    return span if span is not None and span.overlap >= EXACT else None
 
 
 def _join(

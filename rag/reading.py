@@ -36,6 +36,6 @@ class GPTReader:
         except ReaderCancelled:
             raise Cancelled("The answer was cancelled.") from None
         return Reading(
-            [ReaderSpan(s.passage, s.start, s.end, math.exp(s.logprob)) for s in found.spans],
+            [ReaderSpan(s.passage, s.start, s.end, math.exp(s.logprob), s.overlap) for s in found.spans],
             [math.exp(x) for x in found.none_logprobs],
         )

@@ -39,7 +39,7 @@ def test_the_best_sentence_comes_first(question: str, wanted: str) -> None:
 def test_the_readers_span_comes_alone_and_first() -> None:
     given = sources(EN)
     at = EN.index("1874")
-    reading = Reading([ReaderSpan(0, at, at + 4, 0.9)], [0.01])
+    reading = Reading([ReaderSpan(0, at, at + 4, 0.9, 0.9)], [0.01])
     quoter = Quoter()
     draft = quoter.quote(quoter.score("When was the lighthouse built?", given, [EN], reading=reading), given)
     assert draft.citations[0].quote == "1874" and draft.citations[0].exact
@@ -48,7 +48,7 @@ def test_the_readers_span_comes_alone_and_first() -> None:
 
 def test_an_unsure_reader_shows_no_span() -> None:
     given = sources(EN)
-    reading = Reading([ReaderSpan(0, 4, 14, 0.01)], [0.9])
+    reading = Reading([ReaderSpan(0, 4, 14, 0.01, 0.01)], [0.9])
     quoter = Quoter()
     draft = quoter.quote(quoter.score("When was the lighthouse built?", given, [EN], reading=reading), given)
     assert not any(c.exact for c in draft.citations)
