@@ -1,4 +1,4 @@
-"""``python -m rag ask | search | chat | evaluate | calibrate``."""
+"""``python -m rag ask | search | chat | evaluate | calibrate | tune``."""
 
 from __future__ import annotations
 
@@ -55,6 +55,14 @@ def parser() -> argparse.ArgumentParser:
     fit.add_argument("--model", help="none fits the plain profile, any other model the reader's too")
     fit.add_argument("--limit", type=int, default=3000, help="questions per file (default 3000)")
     fit.add_argument("--out", type=Path, help="where to write (default: rag/calibration.json)")
+    adapt = add("tune", "Let the bundled reader learn from the documents of a store; kept only if it reads better.")
+    adapt.add_argument("--store", type=Path, help="where the documents are kept (default .openbook)")
+    adapt.add_argument("--model", help="only bundled (default) is tuned")
+    adapt.add_argument("--minutes", type=_number, default=5, help="of training, 0.1 to 240 (default 5)")
+    adapt.add_argument("--seed", type=_number, help="of the order of the questions (default 0)")
+    what = adapt.add_mutually_exclusive_group()
+    what.add_argument("--undo", action="store_true", help="go back to the reader before the last tuning")
+    what.add_argument("--status", action="store_true", help="say which reader the store uses, with its figures")
     return top
 
 
@@ -204,7 +212,20 @@ def _calibrate(args: argparse.Namespace) -> int:
     return DONE
 
 
-_COMMANDS = {"ask": _ask, "search": _search, "chat": _chat, "evaluate": _evaluate, "calibrate": _calibrate}
+def _tune(args: argparse.Namespace) -> int:
+    from rag.tuning.command import run
+
+    return run(_settings(args), args.minutes, undo=args.undo, status=args.status, as_json=args.json)
+
+
+_COMMANDS = {
+    "ask": _ask,
+    "search": _search,
+    "chat": _chat,
+    "evaluate": _evaluate,
+    "calibrate": _calibrate,
+    "tune": _tune,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -50,11 +50,12 @@ def build_chain(
     """
     settings = load(temperature=temperature, top_p=top_p, seed=seed, k=k, mode=mode)
     found = retriever if retriever is not None else OpenbookRetriever(store=store, k=k)
-    searcher = None
+    searcher, place = None, None
     if isinstance(found, OpenbookRetriever):
         searcher = found.searcher  # opened now: a missing store is told before the first question
+        place = searcher.store.directory
     generator = init_model(
-        model, temperature=settings.temperature, top_p=settings.top_p, seed=settings.seed
+        model, temperature=settings.temperature, top_p=settings.top_p, seed=settings.seed, store=place
     )
     # Loaded by the searcher itself at the first question in a language the encoder knows.
     vectors = SentenceVectors(_Late(searcher)) if searcher is not None else None

@@ -13,6 +13,7 @@ from gpt.load import BUNDLED, WEIGHTS
 from gpt.reader import Reader
 from rag.chat_model import ChatOpenbook, load_engine, reads
 from rag.reading import GPTReader, SpanReader
+from rag.tuning import kept
 from rag.types import RagError
 
 HOW = (
@@ -40,9 +41,17 @@ class Model:
 
 
 def init_model(
-    model: str | BaseChatModel, *, temperature: float = 0.0, top_p: float = 1.0, seed: int = 0
+    model: str | BaseChatModel,
+    *,
+    temperature: float = 0.0,
+    top_p: float = 1.0,
+    seed: int = 0,
+    store: Path | None = None,
 ) -> Model:
-    """The model of a name, or the given LangChain chat model; RagError with one sentence when there is none."""
+    """The model of a name, or the given LangChain chat model; RagError with one sentence when there is none.
+
+    "bundled" over a ``store`` that a reader was tuned on (``python -m rag tune``) is that reader.
+    """
     if isinstance(model, ChatOpenbook) and reads(model.loaded()):
         return Model(model.model_name, model, GPTReader(Reader(model.loaded())))
     if isinstance(model, BaseChatModel):
@@ -59,10 +68,14 @@ def init_model(
         raise RagError(f"There is no model {name!r} here: {HOW}.")
     if folder.is_dir() and not (folder / "config.json").is_file():
         raise RagError(f"{name} is not a model folder, for it holds no config.json: {HOW}.")
+    tuned = kept.find_tuned(store) if name == "bundled" and store is not None else None
+    if tuned is not None and tuned.folder is not None:
+        folder, name = tuned.folder, kept.NAME
     engine = load_engine(name if name == "bundled" or not folder.exists() else str(folder))
     options: dict[str, Any] = {"temperature": temperature, "top_p": top_p, "seed": seed, "engine": engine}
     if reads(engine):
-        return Model(name, ChatOpenbook(model=name, **options), GPTReader(Reader(engine)))
+        chat = ChatOpenbook(model=name, **options)
+        return Model(name, chat, GPTReader(Reader(engine)), note=tuned.note if tuned is not None else "")
     return Model(name, ChatOpenbook(model=name, max_tokens=MAX_TOKENS, **options))
 
 

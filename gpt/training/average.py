@@ -35,6 +35,10 @@ class Average:
         for name, parameter in model.named_parameters():
             self.weights[name].lerp_(parameter.detach(), weight)
 
+    def put(self, model: GPT) -> None:
+        """Give the model the averaged weights, for good."""
+        self._put(model, self.weights)
+
     @contextmanager
     def applied(self, model: GPT) -> Iterator[None]:
         """The model with the averaged weights, for as long as the context lasts."""
