@@ -49,6 +49,9 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--model", help="bundled (default), none, a model folder, or openai:MODEL@http://host/v1")
     evaluate.add_argument("--limit", type=int, help="only that many questions per file, evenly spread")
     evaluate.add_argument("--calibration", type=Path, help="another calibration file")
+    evaluate.add_argument("--curve", type=Path, metavar="FILE", help="accuracy over coverage, as .png or .json")
+    evaluate.add_argument("--failures", type=int, default=0, metavar="N", help="N failures of each file as a table")
+    evaluate.add_argument("--seed", type=_number, help="draws the failures (default 0)")
     fit = add("calibrate", "Fit confidence, thresholds and sentence scores on question files.")
     fit.add_argument("files", nargs="+", type=Path, metavar="TRAIN.json")
     fit.add_argument("--dev", nargs="+", type=Path, required=True, metavar="DEV.json", help="for the thresholds")
@@ -189,16 +192,30 @@ def place(source: Any) -> str:
 
 
 def _evaluate(args: argparse.Namespace) -> int:
+    from rag import curve
     from rag.calibration import load as load_calibration
     from rag.evaluate import evaluate, report
+    from rag.outcomes import table
 
-    model = _settings(args).model
+    settings = _settings(args)
+    drawn = curve.check(args.curve) if args.curve else None
     results = {}
     for path in args.files:
         calibration = load_calibration(args.calibration)
-        results[path.name] = evaluate(path, model=model, limit=args.limit, calibration=calibration)
+        results[path.name] = evaluate(
+            path,
+            model=settings.model,
+            limit=args.limit,
+            calibration=calibration,
+            examples=args.failures,
+            seed=settings.seed,
+        )
         if not args.json:
             print(report(path.name, results[path.name]), flush=True)
+            if args.failures:
+                print(f"\n{table(results[path.name]['failures'])}\n", flush=True)
+    if drawn:
+        curve.write(drawn, results)
     if args.json:
         print(json.dumps(results, ensure_ascii=False))
     return DONE

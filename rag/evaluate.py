@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,15 @@ import numpy as np
 
 from ingest.fold import language
 from rag import metrics
-from rag.calibration import Calibration
+from rag.baselines import Baselines, Without
+from rag.calibration import Calibration, profile
 from rag.chain import AnswerChain, build_chain
+from rag.curve import curves
+from rag.outcomes import Outcome, failures
 from rag.questions import Question, QuestionSet, build_store, read
 from rag.retriever import OpenbookRetriever
 from rag.search import Searcher
-from rag.types import Answer, Source
+from rag.types import RagError, Source
 
 DEPTH = 50  # chunks per leg, collapsed to documents, from which ranks are read
 REMOVED = 500  # questions asked again with their paragraph taken away
@@ -33,24 +37,23 @@ def evaluate(
     limit: int | None = None,
     calibration: Calibration | None = None,
     folder: Path | None = None,
+    examples: int = 0,
+    seed: int = 0,
 ) -> dict[str, Any]:
-    """All figures of DESIGN for one file; ``folder`` keeps the store for the next run."""
+    """All figures of DESIGN for one file; ``folder`` keeps the store for the next run.
+
+    ``examples``: so many failures among them, drawn by ``seed``.
+    """
     questions = read(path).spread(limit)
-    if folder is not None:
-        return _evaluate(questions, folder, model, calibration)
-    with tempfile.TemporaryDirectory(prefix="openbook-evaluate-") as scratch:
-        return _evaluate(questions, Path(scratch), model, calibration)
-
-
-def _evaluate(
-    questions: QuestionSet, folder: Path, model: str, calibration: Calibration | None
-) -> dict[str, Any]:
-    documents = build_store(questions, folder)
-    chain = build_chain(folder / "store", model, calibration=calibration)
-    try:
-        return _Run(questions, documents, chain).figures()
-    finally:
-        chain.close()
+    if examples < 0:
+        raise RagError(f"{examples} failures cannot be shown: give 0 or more.")
+    with ExitStack() as stack:
+        if folder is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="openbook-evaluate-")))
+        documents = build_store(questions, folder)
+        chain = build_chain(folder / "store", model, calibration=calibration)
+        stack.callback(chain.close)
+        return _Run(questions, documents, chain).figures(examples, seed)
 
 
 class _Run:
@@ -61,15 +64,19 @@ class _Run:
         self.set, self.documents, self.chain = questions, documents, chain
         self.searcher: Searcher = chain.retriever.searcher
         self.vectors = self.searcher.encode([q.text for q in questions.questions])
+        self.baselines = Baselines(self.searcher, chain.stages.quoter.calibration, questions.language)
+        self.without: dict[tuple[int, bool], Without] = {}  # by question and whether its paragraph was removed
 
-    def figures(self) -> dict[str, Any]:
+    def figures(self, examples: int, seed: int) -> dict[str, Any]:
         asked = self.set.questions
         answerable = [i for i, q in enumerate(asked) if q.answerable]
         retrieval = self._retrieval(answerable)
         answers = [self._answer(i) for i in self._progress(range(len(asked)), "answering")]
         spread = answerable[:: max(1, len(answerable) // REMOVED)]
         removed = [self._answer(i, removed=True) for i in self._progress(spread, "gold removed")]
-        return {
+        lang, calibration = self.set.language, self.chain.stages.quoter.calibration
+        threshold = profile(calibration, lang, self.chain.model.reader is not None).threshold
+        figures = {
             "questions": len(asked),
             "paragraphs": len(self.set.paragraphs),
             "model": self.chain.model.name,
@@ -79,7 +86,12 @@ class _Run:
             "abstention": self._abstention(answerable, answers, removed),
             "verbatim_rate": self._verbatim([*answers, *removed]),
             "latency_ms": self._latency(),
+            "baselines": self._baselines(answerable, spread),
+            "curve": curves(answers, removed, threshold),
         }
+        if examples:
+            figures["failures"] = failures([*answers, *removed], examples, seed, lang)
+        return figures
 
     def _progress(self, items: Sequence[int], what: str) -> Iterable[int]:
         began = time.monotonic()
@@ -92,13 +104,39 @@ class _Run:
     def _vector(self, i: int) -> np.ndarray | None:
         return self.vectors[i] if self.searcher.trusts(language(self.set.questions[i].text)) else None
 
-    def _answer(self, i: int, removed: bool = False) -> Answer:
+    def _answer(self, i: int, removed: bool = False) -> Outcome:
         question = self.set.questions[i]
+        gold = self.documents[question.paragraph]
         state = self.chain.prepare(question.text)
         state["vector"] = self._vector(i)
         if removed:
-            state["without"] = frozenset({self.documents[question.paragraph]})
-        return self.chain.answer(state)
+            state["without"] = frozenset({gold})
+        answer = self.chain.answer(state)  # the stages add to the state what they find
+        self.without[i, removed] = self.baselines.ask(state, question)
+        shown = answer.citations or state.get("quoted") or state["draft"].citations
+        holds = metrics.contains_answer([c.quote for c in shown], question.golds, self.set.language)
+        found = not removed and any(source.doc_id == gold for source in answer.sources)
+        return Outcome(question, removed, answer, shown, holds and not removed, found)
+
+    def _baselines(self, answerable: Sequence[int], removed: Sequence[int]) -> dict[str, dict[str, Any]]:
+        unanswerable = sorted(set(range(len(self.set.questions))) - set(answerable))
+        found = self.baselines.figures(
+            [self.without[i, False] for i in answerable],
+            [self.without[i, False] for i in unanswerable],
+            [self.without[i, True] for i in removed],
+        )
+        asked = [self.set.questions[i] for i in answerable]
+        nearest = [
+            self.baselines.encoder_sentence(q, self.set.paragraphs[q.paragraph], self.vectors[i])
+            for i, q in zip(answerable, asked, strict=True)
+        ]
+        golds = [q.golds for q in asked]
+        held = [metrics.contains_answer([n], g, self.set.language) for n, g in zip(nearest, golds, strict=True)]
+        found["encoder_sentence"] = {
+            **_scores(nearest, golds, self.set.language),
+            "holds_answer": round(float(np.mean(held)), 4) if held else math.nan,
+        }
+        return found
 
     def _retrieval(self, indices: list[int]) -> dict[str, dict[str, float]]:
         ranks: dict[str, list[int | None]] = {"dense": [], "lexical": [], "hybrid": []}
@@ -141,36 +179,34 @@ class _Run:
         draft = self.chain.stages.quoter.quote(scored, sources)
         return draft.citations[0].quote if draft.citations else ""
 
-    def _end_to_end(self, indices: list[int], answers: list[Answer]) -> dict[str, float]:
-        predictions = [answers[i].citations[0].quote if answers[i].citations else "" for i in indices]
-        golds = [self.set.questions[i].golds for i in indices]
-        shown = [
-            metrics.contains_answer([c.quote for c in answers[i].citations], g, self.set.language)
-            for i, g in zip(indices, golds, strict=True)
-        ]
+    def _end_to_end(self, indices: list[int], answers: list[Outcome]) -> dict[str, float]:
+        asked = [answers[i] for i in indices]
+        predictions = [o.answer.citations[0].quote if o.answer.citations else "" for o in asked]
+        shown = [o.holds and not o.answer.refused for o in asked]
         return {
-            **_scores(predictions, golds, self.set.language),
+            **_scores(predictions, [o.question.golds for o in asked], self.set.language),
             "answer_in_quote": round(float(np.mean(shown)), 4) if shown else math.nan,
         }
 
     def _abstention(
-        self, answerable: list[int], answers: list[Answer], removed: list[Answer]
+        self, answerable: list[int], answers: list[Outcome], removed: list[Outcome]
     ) -> dict[str, float | None]:
-        positive = [answers[i].confidence for i in answerable]
-        unanswerable = [a for q, a in zip(self.set.questions, answers, strict=True) if not q.answerable]
+        asked = [answers[i] for i in answerable]
+        unanswerable = [o for o in answers if not o.question.answerable]
+        sure = [o.answer.confidence for o in asked]
         rounded = {
-            "auroc": metrics.auroc(positive, [a.confidence for a in unanswerable]),
-            "auroc_gold_removed": metrics.auroc(positive, [a.confidence for a in removed]),
+            "auroc": metrics.auroc(sure, [o.answer.confidence for o in unanswerable]),
+            "auroc_gold_removed": metrics.auroc(sure, [o.answer.confidence for o in removed]),
             "refused_unanswerable": _share(unanswerable),
             "refused_gold_removed": _share(removed),
-            "refused_answerable": _share([answers[i] for i in answerable]),
+            "refused_answerable": _share(asked),
         }
         return {name: None if value is None else round(value, 4) for name, value in rounded.items()}
 
-    def _verbatim(self, answers: list[Answer]) -> float | None:
+    def _verbatim(self, outcomes: list[Outcome]) -> float | None:
         """The share of quotations that stand in the stored text at their place; checked here once more."""
         store = self.searcher.store
-        quotes = [c for answer in answers for c in answer.citations]
+        quotes = [c for outcome in outcomes for c in outcome.answer.citations]
         right = sum(store.text(c.doc_id)[c.start : c.end] == c.quote for c in quotes)
         return right / len(quotes) if quotes else None
 
@@ -200,8 +236,8 @@ def _scores(predictions: list[str], golds: list[list[str]], lang: str) -> dict[s
     }
 
 
-def _share(answers: list[Answer]) -> float | None:
-    return sum(a.refused for a in answers) / len(answers) if answers else None
+def _share(outcomes: list[Outcome]) -> float | None:
+    return sum(o.answer.refused for o in outcomes) / len(outcomes) if outcomes else None
 
 
 def _whole(text: str) -> Source:
@@ -225,4 +261,13 @@ def report(name: str, figures: dict[str, Any]) -> str:
         values = "  ".join(f"{k} {'–' if v is None else v}" for k, v in figures[part].items())
         lines.append(f"  {part}: {values}")
     lines.append(f"  verbatim rate: {figures['verbatim_rate']}")
+    for baseline, scores in figures["baselines"].items():
+        values = "  ".join(f"{k} {'–' if v is None else v}" for k, v in scores.items())
+        lines.append(f"  without the model, {baseline.replace('_', ' ')}: {values}")
+    for part, line in figures["curve"].items():
+        if line is not None:
+            lines.append(
+                f"  curve, {part.replace('_', ' ')}: area {line['area']} of {line['best_area']}; at the threshold "
+                f"{line['coverage']} answered, {'–' if line['accuracy'] is None else line['accuracy']} of them right"
+            )
     return "\n".join(lines)
