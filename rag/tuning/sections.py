@@ -67,7 +67,7 @@ def make_section(text: str, headings: Sequence[str]) -> Section | None:
     """The section of a chunk, or None where hardly any text stands under the headings."""
     lines = text.splitlines()
     names = {" ".join(heading.split()) for heading in headings}
-    while lines and (not lines[0].strip() or " ".join(lines[0].strip("#=-* \t").split()) in {"", *names}):
+    while lines and (lines[0].startswith("#") or " ".join(lines[0].strip("=-* \t").split()) in {"", *names}):
         lines.pop(0)
     body = "\n".join(lines).strip()
     if size_of(body) < SHORTEST:
