@@ -112,7 +112,7 @@ def test_a_stopped_run_leaves_the_reader_as_it_was(home: Path, how: signal.Signa
         with pytest.raises(RagError, match="being tuned already"):
             tune(store, steps=1)
         (home / "files" / "more.md").write_text("# More\n\nThe well of Norby was dug in 1702 by hand.\n")
-        assert ingest([home / "files"], store).added == 1  # documents may come in meanwhile
+        assert ingest([home / "files" / "more.md"], store).added == 1  # documents may come in meanwhile
     finally:
         running.send_signal(how)
         code = running.wait(30)

@@ -9,7 +9,7 @@ from gpt.training.adapt import Rates
 from rag.models import init_model
 from rag.tuning import kept
 
-STEPS = 60
+STEPS = 40
 FAST = Rates(matrix=0.02, embedding=0.005, rows=16)
 PLACES = "Arden Brook Calder Dunmore Eskby Farrow Glenby Harrow Ilsby Jarrow Kelby Larne Morby Norby Ossby".split()
 THINGS = "harbour bridge mill tower market school ferry garden quarry library".split()
