@@ -234,7 +234,10 @@ def main() -> int:
     tally, began = Tally(), time.perf_counter()
     if args.chain:
         fuzz_chain(args.chain, args.seed, tally)
-    rounds = sum(1 for _ in fuzz(args.decodes, args.seed, args.bundled, tally))
+    rounds = 0
+    for rounds in fuzz(args.decodes, args.seed, args.bundled, tally):
+        if rounds % 500 == 0:
+            print(f"{tally.total:,} decodes, {tally.right:,} of {tally.checked:,} hold", file=sys.stderr, flush=True)
     result = {
         "bench": "verbatim",
         "verbatim_rate": tally.right / max(1, tally.checked),
