@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gpt.glass.style import ACCENT, AGAINST, INK, LINE, SOFT, bare, new_figure, save, styled
+from gpt.glass.style import ACCENT, AGAINST, LINE, SOFT, bare, new_figure, save, styled
 from rag import metrics
 from rag.outcomes import Outcome
 from rag.types import RagError
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 POINTS = 51
-LABELS = {"as_asked": "as the file asks", "gold_removed": "and again without their paragraphs"}
+LABELS = {"as_asked": "as the file asks", "gold_removed": "their paragraphs taken away"}
 COLOURS = {"as_asked": ACCENT, "gold_removed": AGAINST}
 
 
@@ -88,7 +88,7 @@ def write(path: Path, results: Mapping[str, Mapping[str, Any]]) -> None:
 @styled
 def draw(found: Mapping[str, Mapping[str, Any]]) -> Figure:
     """A panel for each file: accuracy over coverage, a dot where the calibrated threshold refuses the rest."""
-    figure = new_figure(3.6 * len(found) + 0.6, 3.3)
+    figure = new_figure(3.8 * len(found) + 0.6, 3.6)
     panels = figure.subplots(1, len(found), sharey=True, squeeze=False, gridspec_kw={"wspace": 0.12})[0]
     for axis, (name, parts) in zip(panels, found.items(), strict=True):
         for part, line in parts.items():
@@ -97,15 +97,10 @@ def draw(found: Mapping[str, Mapping[str, Any]]) -> Figure:
             x = [p["coverage"] for p in line["points"]]
             y = [p["accuracy"] for p in line["points"]]
             label = f"{LABELS[part]}: area {line['area']:.2f} of {line['best_area']:.2f}"
-            axis.plot(x, y, color=COLOURS[part], lw=1.6, label=label)
             if line["accuracy"] is not None:
-                place = (line["coverage"], line["accuracy"])
-                axis.plot(*place, "o", color=COLOURS[part], ms=6, zorder=3)
-                words = f"{place[1]:.0%} right, {place[0]:.0%} answered"
-                axis.annotate(
-                    *(words, place, (-8, -14 if part == "as_asked" else 8)), textcoords="offset points",
-                    ha="right", fontsize=8, color=INK,
-                )  # fmt: skip
+                label += f"\n● {line['coverage']:.0%} answered, {line['accuracy']:.0%} of them right"
+                axis.plot(line["coverage"], line["accuracy"], "o", color=COLOURS[part], ms=6, zorder=3)
+            axis.plot(x, y, color=COLOURS[part], lw=1.6, label=label)
         axis.set_title(name, fontsize=9, loc="left")
         axis.set_xlim(0, 1.02)
         axis.set_ylim(0, 1.02)
