@@ -52,10 +52,11 @@ model: $(DEV_STAMP)
 	  $(BIN)/python -m gpt tokenizer --prose $(PROSE) --every 12 --questions $(QUESTIONS) --out runs/tokenizer
 	test -d runs/pretrain/model || \
 	  $(BIN)/python -m gpt train --prose $(PROSE) --every 4 --questions $(QUESTIONS) --tokenizer runs/tokenizer \
-	    --out runs/pretrain --minutes 15 --warm-down 0.02 --threads 1 --seed 1 --resume
+	    --out runs/pretrain --minutes 25 --warm-down 0.35 --threads 1 --seed 1 --resume
 	test -d runs/tune/model || \
 	  $(BIN)/python -m gpt tune --model runs/pretrain/model --prose $(PROSE) --every 8 --questions $(QUESTIONS) \
-	    --out runs/tune --minutes 19 --warm-down 0.8 --matrix-lr 0.015 --embedding-lr 0.002 --threads 1 --seed 3 --resume
+	    --mix prose=0.1,cloze=0.3,questions=0.6 --short 0.7 --rows 64 --ema 40 --keep last --out runs/tune --minutes 90 \
+	    --warm-down 0.3 --matrix-lr 0.015 --embedding-lr 0.002 --threads 1 --seed 22 --resume
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

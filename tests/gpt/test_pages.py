@@ -131,5 +131,5 @@ def test_examples_in_python_run(page: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_the_arithmetic_of_words_comes_out_as_the_page_says(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["inspect", "directions", "were", "was", "is", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["names"][0] == " are"
+    assert main(["inspect", "directions", "are", "is", "was", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["names"][0] == " were"
