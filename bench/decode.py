@@ -9,9 +9,8 @@ write the same 64 tokens, or the program ends with an error.
 - quote: 512 tokens in which the 64 of the answer stand, after the two that also end the prompt, as a question repeats
   words of a passage. Ours runs with lookup, as by default; transformers plain and with ``prompt_lookup_num_tokens``.
 
-Every round has new prompts, the same for all, and goes through all contenders, each of which first writes eight tokens
-that are not counted, as in a chat that goes on; medians of the rounds, prompt reading included. Every contender has the
-number of threads that a probe found best for it. Prints one JSON line.
+Every round has new prompts, the same for all, and goes through all contenders; medians of the rounds, prompt reading
+included. Every contender has the number of threads that a probe found best for it. Prints one JSON line.
 
     python bench/decode.py [--rounds 5] [--threads N]
 """
@@ -202,7 +201,6 @@ def measure(found: list[Contender], successor: list[int], rounds: int) -> None:
                 if case not in one.cases:
                     continue
                 torch.set_num_threads(one.threads)
-                one.generate(prompt[:16], 8)  # its own weights in the processor's cache, not the last contender's
                 started = time.perf_counter()
                 got = one.generate(prompt, NEW)
                 seconds = time.perf_counter() - started
