@@ -22,7 +22,7 @@ from gpt.training.checkpoint import Progress
 from gpt.training.examples import Row, micro_batches
 from gpt.training.losses import Counts, Supervised, make_scorer
 from gpt.training.optim import make_optimizers
-from gpt.training.schedule import LOWEST, Schedule
+from gpt.training.schedule import Schedule
 from gpt.training.trainer import without_denormals
 
 MICRO_TOKENS = 2048
@@ -39,11 +39,6 @@ class Rates:
     rows: int = 16
     warm_down: float = 0.5
     average: float = 0.5
-
-
-def rate_at(step: int, done: float, warm_down: float) -> float:
-    """Share of the peak rate: up over the first steps, then linear to 2 % over the last part of the run."""
-    return min(1.0, (step + 1) / WARM_UP_STEPS) * max(LOWEST, min(1.0, (1 - done) / max(1e-9, warm_down)))
 
 
 def adapt(
@@ -69,7 +64,7 @@ def adapt(
     )
     scorer = make_scorer(model)
     learner = Supervised(scorer, tokenizer)
-    schedule, progress = Schedule(minutes, steps, rates.warm_down), Progress()
+    schedule, progress = Schedule(minutes, steps, rates.warm_down, WARM_UP_STEPS), Progress()
     average = Average(model, rates.average)
     with without_denormals():
         while (done := schedule.done(progress)) < 1:
@@ -80,7 +75,7 @@ def adapt(
                 loss += sum(learner.backward(part, counts).values())
             if not math.isfinite(loss):
                 raise FloatingPointError(f"the loss is not finite at step {progress.step}")
-            rate = rate_at(progress.step, done, rates.warm_down)
+            rate = schedule.rate(progress)
             for optimizer in optimizers:
                 for group in optimizer.param_groups:
                     group["lr"] = group["peak_lr"] * rate

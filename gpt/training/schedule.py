@@ -18,6 +18,7 @@ class Schedule:
     minutes: float
     steps: int | None
     warm_down: float
+    warm_up: int = WARM_UP_STEPS  # steps
 
     def done(self, progress: Progress) -> float:
         """How much of the run is over, 0 to 1."""
@@ -27,7 +28,7 @@ class Schedule:
 
     def rate(self, progress: Progress) -> float:
         """Share of the peak learning rate: short warm-up, constant, then linear to 2 % over the last part."""
-        warm = min(1.0, (progress.step + 1) / WARM_UP_STEPS)
+        warm = min(1.0, (progress.step + 1) / self.warm_up)
         left = (1 - self.done(progress)) / max(1e-9, self.warm_down)
         return warm * max(LOWEST, min(1.0, left))
 
