@@ -42,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 encoder=options.encoder,
                 plan=options.plan,
                 rebuild=options.rebuild,
+                collection=options.collection,
                 on_event=on_event,
                 cancel=cancel,
             )
@@ -69,6 +70,9 @@ def _parser() -> argparse.ArgumentParser:
         "--encoder",
         metavar="NAME",
         help='"bundled" or a sentence-transformers folder (default: the store\'s own)',
+    )
+    parser.add_argument(
+        "--collection", metavar="NAME", help='questions may ask for these paths alone with in:NAME ("": no longer)'
     )
     parser.add_argument("--rebuild", action="store_true", help="make the store anew, if need be with another encoder")
     return parser

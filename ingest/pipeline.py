@@ -36,6 +36,7 @@ def ingest(
     encoder: Encoder | str | None = None,
     plan: bool = False,
     rebuild: bool = False,
+    collection: str | None = None,
     on_event: OnEvent | None = None,
     cancel: threading.Event | None = None,
 ) -> IngestReport:
@@ -43,8 +44,9 @@ def ingest(
 
     ``encoder`` is one that is loaded, a name for `Encoder.load`, or None for the store's own (bundled for a
     new store). ``plan`` changes nothing and only says what would be done. ``rebuild`` makes the store anew,
-    also with another encoder; the old one serves until the new one is complete. ``cancel``, once set, stops
-    the run at the last commit. IngestError (StoreError, StoreBusy) when nothing could be done at all.
+    also with another encoder; the old one serves until the new one is complete. ``collection`` is the name by
+    which questions may ask for these paths ("" takes the name away, None leaves it as it is). ``cancel``, once
+    set, stops the run at the last commit. IngestError (StoreError, StoreBusy) when nothing could be done at all.
     """
     run = _Run(Path(store_dir), on_event or (lambda event: None), cancel or threading.Event())
     discovery = discover([Path(path) for path in paths])
@@ -61,8 +63,13 @@ def ingest(
         run.store = stack.enter_context(store)
         run.refuse_nothing(discovery, paths)
         if store.encoder.matches(found.stamp):
-            return run.work(discovery, found, force=rebuild)
-        return run.make_anew(discovery, found)
+            report = run.work(discovery, found, force=rebuild)
+        else:
+            report = run.make_anew(discovery, found)
+        if collection is not None and not report.cancelled:
+            store.collect([str(root) for root in discovery.roots], " ".join(collection.split()))
+            store.commit()
+        return report
 
 
 def remove(paths: Sequence[StrPath], store_dir: StrPath) -> IngestReport:

@@ -164,6 +164,16 @@ class Catalog:
                 self._ids = np.sort(np.fromstring(joined or "", dtype=np.int64, sep=","))
             return self._ids
 
+    def chunk_ids_of(self, doc_ids: Iterable[int]) -> list[int]:
+        """The chunks of some documents, ascending."""
+        query = f"SELECT id FROM chunks WHERE doc_id IN {_IN} ORDER BY id"
+        return [row[0] for row in self.rows(query, (json.dumps(list(doc_ids)),))]
+
+    def collections(self) -> dict[str, str]:
+        """Path of a folder or file -> name of the collection that what lies there belongs to."""
+        rows = self.rows("SELECT value FROM meta WHERE key = 'collections'")
+        return dict(json.loads(rows[0][0])) if rows else {}
+
     def lexical_texts(self, chunk_ids: np.ndarray) -> Iterator[tuple[int, str]]:
         """(chunk id, header + text) for the lexical index."""
         query = f"SELECT id, header, text FROM chunks WHERE id IN {_IN}"

@@ -155,6 +155,17 @@ class Changes:
         self._changed()
         self._drop(doc_id)
 
+    def collect(self, paths: Sequence[str], name: str) -> None:
+        """What lies at ``paths`` belongs to the collection ``name`` from now on; "" takes it out of any."""
+        connection = self._begin()
+        row = connection.execute("SELECT value FROM meta WHERE key='collections'").fetchone()
+        before = json.loads(row[0]) if row else {}
+        after = {path: known for path, known in before.items() if path not in paths}
+        if name:
+            after |= dict.fromkeys(paths, name)
+        if after != before:
+            schema.write_meta(self._changed(), "collections", after)
+
     def find(self, path: str) -> int | None:
         """The document at a path as this transaction has it."""
         row = self._begin().execute("SELECT id FROM documents WHERE path=?", (to_sql(path),)).fetchone()

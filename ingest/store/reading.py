@@ -86,6 +86,14 @@ class Reading:
         """All chunk ids, ascending."""
         return self._read(lambda catalog: [int(number) for number in catalog.chunk_ids()])
 
+    def chunk_ids_of(self, doc_ids: Iterable[int]) -> list[int]:
+        """The chunks of some documents, ascending; documents that are not there have none."""
+        return self._read(lambda catalog: catalog.chunk_ids_of(doc_ids))
+
+    def collections(self) -> dict[str, str]:
+        """Path of a folder or file -> name of the collection that what lies there belongs to."""
+        return self._read(lambda catalog: catalog.collections())
+
     def dense(
         self, vector: np.ndarray, k: int, *, allowed: Collection[int] | None = None
     ) -> list[tuple[int, float]]:

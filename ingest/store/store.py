@@ -196,6 +196,10 @@ class Store(Reading):
         """Forget a document with its chunks and the vectors that nothing else uses."""
         self._write(lambda changes: changes.remove(doc_id))
 
+    def collect(self, paths: Sequence[str], name: str) -> None:
+        """Put what lies at ``paths`` (folders or files) into the collection ``name``; "" takes it out of any."""
+        self._write(lambda changes: changes.collect(paths, name))
+
     def pending(self, path: str) -> int | None:
         """The id of the document at ``path`` as the coming commit would leave it."""
         return self._write(lambda changes: changes.find(path))
