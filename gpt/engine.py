@@ -28,8 +28,9 @@ from gpt.sampling import SamplingParams
 from gpt.tokenizer import Tokenizer
 
 # Tokens of a prompt that are read in one pass, between two looks at `cancel`, and the unit of what is remembered. 512
-# tokens of GPT-2 in bf16 take 328 ms in blocks of 64, 265 of 128, 237 of 256 and 276 at once; 128 remembers more.
-BLOCK = 128
+# tokens of GPT-2 take 328 ms in bf16 in blocks of 64, 265 of 128, 237 of 256 and 276 at once; with 8-bit weights 306,
+# 278, 254 and 256.
+BLOCK = 256
 KEEP_BYTES = 512 << 20  # of prompts' beginnings, all together
 
 

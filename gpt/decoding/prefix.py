@@ -46,7 +46,8 @@ class PrefixPool:
         return cache.copy(shared[best] * self.block, capacity)
 
     def put(self, prompt: Sequence[int], cache: Cache) -> None:
-        """Keep the whole blocks of `prompt` that `cache` holds from its first slot on."""
+        """Keep the whole blocks of `prompt` that `cache` holds from its first slot on. The caller gives the cache away:
+        it is kept itself, unless copying what is wanted of it halves its size."""
         blocks = min(len(prompt), cache.length) // self.block
         ids = tuple(prompt[: blocks * self.block])
         with self._lock:
@@ -55,7 +56,11 @@ class PrefixPool:
                 self._kept.move_to_end(known)
         if not ids or known is not None:
             return
-        kept = cache.copy(len(ids), len(ids))
+        if 2 * len(ids) < cache.capacity:
+            kept = cache.copy(len(ids), len(ids))
+        else:
+            cache.rollback(len(ids))
+            kept = cache
         if kept.nbytes > self.limit:
             return
         with self._lock:

@@ -164,3 +164,12 @@ def test_the_pool_keeps_to_its_limit_and_drops_what_was_used_longest_ago(model: 
     assert pool.nbytes == 3 * block and pool.get([*a], 30) is None
     pool.clear()
     assert pool.nbytes == 0 and known(*a) == 0
+
+
+def test_what_is_kept_is_at_most_twice_its_prompt(model: GPT, tokenizer: Tokenizer) -> None:
+    ids = list(range(30, 62))
+    for room in (4, 40):
+        engine = Engine(model, tokenizer, block=8)
+        list(engine.generate(ids, max_new_tokens=room, stop=("\0",)))
+        least = model.new_cache(1, len(ids)).nbytes
+        assert least <= engine.prefixes.nbytes <= 2 * least
