@@ -14,6 +14,9 @@ from ingest.fold import language
 from ingest.store import ChunkRecord, Store, StoreError
 from ingest.types import IngestError
 from rag.fusion import Fused, fuse
+from rag.library import Library
+from rag.scope import parse
+from rag.types import RagError
 
 DEPTH = 100  # candidates per leg
 POOL = 50  # candidates whose texts weigh the question's terms
@@ -54,6 +57,8 @@ class Searcher:
         self._encoder = encoder
         self._loading = threading.Lock()
         self._languages: tuple[int, dict[int, str]] = (-1, {})
+        self._library: tuple[int, Library | None] = (-1, None)
+        self._allowed: tuple[int, frozenset[int], list[int]] = (-1, frozenset(), [])
 
     @classmethod
     def open(cls, directory: str | Path, encoder: Encoder | None = None) -> Searcher:
@@ -98,6 +103,43 @@ class Searcher:
         vector = self.encode([question])[0] if vector is None else vector
         return self.store.lexical(question, depth), self.store.dense(vector, depth)
 
+    @property
+    def library(self) -> Library:
+        """The store's documents by path, title, date and collection, read once per generation."""
+        generation, known = self._library
+        if known is None or generation != self.store.generation:
+            generation = self.store.generation
+            known = Library(self.store.documents(), self.store.collections())
+            self._library = (generation, known)
+        return known
+
+    def _names_file(self, name: str) -> bool:
+        return self.library.names_file(name)
+
+    def bare(self, question: str) -> str:
+        """The question without what it says about where to look."""
+        return parse(question, self._names_file)[0]
+
+    def narrow(self, question: str) -> tuple[str, frozenset[int] | None]:
+        """The bare question, and the ids of the documents that it wants searched; None: all of them.
+
+        RagError when there is no such document, or nothing is asked of it.
+        """
+        self.store.refresh()
+        bare, scope = parse(question, self._names_file)
+        if not scope:
+            return question, None
+        if not bare:
+            raise RagError(f"Only the place to look is named, {scope}: add the question after it.")
+        return bare, self.library.select(scope)
+
+    def _chunks_within(self, documents: frozenset[int]) -> list[int]:
+        generation, known, ids = self._allowed
+        if (generation, known) != (self.store.generation, documents):
+            ids = self.store.chunk_ids_of(documents)
+            self._allowed = (self.store.generation, documents, ids)
+        return ids
+
     def search(
         self,
         question: str,
@@ -105,22 +147,27 @@ class Searcher:
         *,
         vector: np.ndarray | None = None,
         without: Collection[int] = (),
+        within: frozenset[int] | None = None,
     ) -> SearchResult:
         """The ``k`` best passages; ``vector``: the question's, when it is known already.
 
-        ``without``: document ids to leave out, as if they were not in the store.
+        ``without``: document ids to leave out, as if they were not in the store. ``within``: those to search; None
+        where the question itself says, in the language of `rag.scope`.
         """
         store = self.store
         store.refresh()
+        if within is None:
+            question, within = self.narrow(question)
+        allowed = None if within is None else self._chunks_within(within)
         lang = language(question)
-        lexical = store.lexical(question, DEPTH)
+        lexical = store.lexical(question, DEPTH, allowed=allowed)
         use_dense = self.trusts(lang) or not lexical
         dense: list[tuple[int, float]] = []
         cosines: dict[int, float] = {}
         trusted: set[int] | None = None
         if use_dense:
             vector = self.encode([question])[0] if vector is None else vector
-            dense = store.dense(vector, DEPTH)
+            dense = store.dense(vector, DEPTH, allowed=allowed)
             lexical, cosines = self._complete(question, vector, lexical, dense)
             if lexical and not all(self.trusts(other) for other in set(self._document_languages().values())):
                 trusted = self._trusted([cid for cid, _ in lexical] + [cid for cid, _ in dense])
@@ -151,7 +198,7 @@ class Searcher:
         missing = sorted(by_meaning - by_words)
         if len(by_words) >= DEPTH and missing:
             lexical = lexical + self.store.lexical(question, len(missing), allowed=missing)
-        alone = sorted(by_words - by_meaning)
+        alone = self.store.with_vectors(by_words - by_meaning)
         if not alone:
             return lexical, {}
         try:

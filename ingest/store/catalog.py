@@ -60,6 +60,10 @@ def chunk_record(row: tuple[Any, ...]) -> ChunkRecord:
     return ChunkRecord(*values)
 
 
+def _embed_text(header: str | bytes, text: str | bytes) -> str:
+    return f"{from_sql(header)}\n{from_sql(text)}" if header else from_sql(text)
+
+
 class Catalog:
     """A read transaction held open, so that everything read belongs to one generation until `advance`."""
 
@@ -75,6 +79,7 @@ class Catalog:
             self._guard(lambda connection: schema.check_version(connection, path))
             self.generation = -1
             self._ids: np.ndarray | None = None
+            self._waiting: np.ndarray | None = None
             self.encoder: EncoderStamp
             self.advance()
         except BaseException:
@@ -110,7 +115,7 @@ class Catalog:
         before = self.generation
         self.generation, self.encoder = self._guard(pin)
         if self.generation != before:
-            self._ids = None
+            self._ids = self._waiting = None
         return self.generation != before
 
     def documents(self) -> list[DocumentRecord]:
@@ -174,6 +179,26 @@ class Catalog:
         rows = self.rows("SELECT value FROM meta WHERE key = 'collections'")
         return dict(json.loads(rows[0][0])) if rows else {}
 
+    def waiting_ids(self) -> np.ndarray:
+        """int64 (n,), ascending: the chunks whose vectors are still to be made; read once per generation."""
+        with self._lock:
+            if self._waiting is None:
+                query = "SELECT c.id FROM vectors v JOIN chunks c ON c.vector_id = v.id WHERE v.data IS NULL"
+                self._waiting = np.array(sorted(row[0] for row in self.rows(query)), dtype=np.int64)
+            return self._waiting
+
+    def dense_ids(self) -> np.ndarray:
+        """int64 (n,), ascending: the chunks that have a vector."""
+        waiting = self.waiting_ids()
+        return np.setdiff1d(self.chunk_ids(), waiting, assume_unique=True) if len(waiting) else self.chunk_ids()
+
+    def waiting_texts(self, limit: int) -> list[tuple[str, str]]:
+        """(hash, header + text) of up to ``limit`` vectors that are still to be made, the oldest first."""
+        query = """SELECT v.hash, c.header, c.text FROM vectors v
+          JOIN chunks c ON c.id = (SELECT min(id) FROM chunks WHERE vector_id = v.id)
+          WHERE v.data IS NULL ORDER BY v.id LIMIT ?"""
+        return [(key, _embed_text(header, text)) for key, header, text in self.rows(query, (limit,))]
+
     def lexical_texts(self, chunk_ids: np.ndarray) -> Iterator[tuple[int, str]]:
         """(chunk id, header + text) for the lexical index."""
         query = f"SELECT id, header, text FROM chunks WHERE id IN {_IN}"
@@ -181,11 +206,12 @@ class Catalog:
             for number, header, text in self.rows(
                 query, (json.dumps(chunk_ids[start : start + BATCH].tolist()),)
             ):
-                yield number, f"{from_sql(header)}\n{from_sql(text)}" if header else from_sql(text)
+                yield number, _embed_text(header, text)
 
     def vectors(self, chunk_ids: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Batches of (ids int64 (m,), vectors float32 (m, d)) for the dense index."""
-        query = f"SELECT c.id, v.data FROM chunks c JOIN vectors v ON v.id = c.vector_id WHERE c.id IN {_IN}"
+        query = "SELECT c.id, v.data FROM chunks c JOIN vectors v ON v.id = c.vector_id"
+        query += f" WHERE v.data IS NOT NULL AND c.id IN {_IN}"
         size = self.encoder.dimension * 4
         for start in range(0, len(chunk_ids), BATCH):
             rows = self.rows(query, (json.dumps(chunk_ids[start : start + BATCH].tolist()),))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -50,8 +50,10 @@ class Changes:
             self._paths.add(path)
         return connection
 
-    def put(self, document: NewDocument, chunks: Sequence[Chunk], vectors: np.ndarray) -> int:
-        """Add a document in place of any older version at its path; vectors float32 (chunks, d), length 1."""
+    def put(self, document: NewDocument, chunks: Sequence[Chunk], vectors: Sequence[np.ndarray | None]) -> int:
+        """Add a document in place of any older version at its path; vectors float32 (d,) of length 1, or None for
+        one that is known already or waits for `fill`.
+        """
         for chunk in chunks:
             if document.text[chunk.start : chunk.end] != chunk.text:
                 raise StoreError(f"{document.path}: chunk {chunk.ordinal} is not what stands at its offsets.")
@@ -75,7 +77,7 @@ class Changes:
         connection: sqlite3.Connection,
         document: NewDocument,
         chunks: Sequence[Chunk],
-        vectors: np.ndarray,
+        vectors: Sequence[np.ndarray | None],
     ) -> int:
         path = to_sql(document.path)
         for (old,) in connection.execute("SELECT id FROM documents WHERE path=?", (path,)).fetchall():
@@ -117,14 +119,24 @@ class Changes:
         connection.execute("INSERT OR IGNORE INTO roots (path) VALUES (?)", (to_sql(root),))
         return int(connection.execute("SELECT id FROM roots WHERE path=?", (to_sql(root),)).fetchone()[0])
 
-    def _vector(self, chunk: Chunk, vector: np.ndarray) -> int:
+    def _vector(self, chunk: Chunk, vector: np.ndarray | None) -> int:
         key = chunk_hash(chunk.embed_text)
         found = self._connection.execute("SELECT id FROM vectors WHERE hash=?", (key,)).fetchone()
+        data = None if vector is None else vector.astype("<f4").tobytes()
         if found:
+            if data is not None:
+                self._connection.execute("UPDATE vectors SET data=? WHERE id=? AND data IS NULL", (data, found[0]))
             return int(found[0])
-        data = vector.astype("<f4").tobytes()
         cursor = self._connection.execute("INSERT INTO vectors (hash, data) VALUES (?,?)", (key, data))
         return int(cursor.lastrowid or 0)
+
+    def fill(self, vectors: Mapping[str, np.ndarray]) -> None:
+        """Give the chunks of these hashes the vectors that they wait for: {hash: float32 (d,), length 1}."""
+        connection = self._changed()
+        connection.executemany(
+            "UPDATE vectors SET data=? WHERE hash=? AND data IS NULL",
+            [(vector.astype("<f4").tobytes(), key) for key, vector in vectors.items()],
+        )
 
     def _drop(self, doc_id: int) -> None:
         rows = self._connection.execute("SELECT vector_id FROM chunks WHERE doc_id=?", (doc_id,))
@@ -173,7 +185,9 @@ class Changes:
 
     def cached_vectors(self, hashes: Sequence[str]) -> dict[str, np.ndarray]:
         """Vectors already known for chunks of these hashes: {hash: float32 (d,)}."""
-        query = "SELECT hash, data FROM vectors WHERE hash IN (SELECT value FROM json_each(?))"
+        query = (
+            "SELECT hash, data FROM vectors WHERE data IS NOT NULL AND hash IN (SELECT value FROM json_each(?))"
+        )
         connection = self._connection if self._instead is None else self._begin()
         rows = connection.execute(query, (json.dumps(list(hashes)),)).fetchall()
         return {key: np.frombuffer(data, "<f4").astype(np.float32) for key, data in rows}

@@ -58,7 +58,7 @@ class Derived:
                 logger.info("building the dense index of %s: %s", self.directory, reason)
                 index = VectorIndex(encoder.dimension)
                 self._saved = -1
-            index.catch_up(self.catalog.chunk_ids(), self.catalog.vectors)
+            index.catch_up(self.catalog.dense_ids(), self.catalog.vectors)
             self._vectors = index
             if self._saved < 0 or self._worth_saving(index):
                 self._with_lock(self.save_vectors)
@@ -86,7 +86,7 @@ class Derived:
         self._stale = True
         if self._vectors is not None:
             if self._vectors.dimension == self.catalog.encoder.dimension:
-                self._vectors.catch_up(self.catalog.chunk_ids(), self.catalog.vectors)
+                self._vectors.catch_up(self.catalog.dense_ids(), self.catalog.vectors)
                 if self.locked and self._worth_saving(self._vectors):
                     self.save_vectors()
             else:

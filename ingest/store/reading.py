@@ -129,6 +129,20 @@ class Reading:
             except KeyError as error:
                 raise StoreError(f"There is no chunk {error.args[0]} in {self.directory}.") from error
 
+    def with_vectors(self, chunk_ids: Iterable[int]) -> list[int]:
+        """Those of ``chunk_ids``, ascending, whose vectors have been made; the others wait for the encoder."""
+        waiting = self._read(lambda catalog: catalog.waiting_ids())
+        return [int(number) for number in np.setdiff1d(np.fromiter(chunk_ids, dtype=np.int64), waiting)]
+
+    def waiting(self, limit: int) -> list[tuple[str, str]]:
+        """(hash, header + text) of up to ``limit`` different chunks that wait for their vectors, oldest first."""
+        return self._read(lambda catalog: catalog.waiting_texts(limit))
+
+    @property
+    def waiting_count(self) -> int:
+        """How many chunks wait for their vectors."""
+        return self._read(lambda catalog: len(catalog.waiting_ids()))
+
     def warm(self) -> None:
         """Load both indexes now instead of at the first search."""
         with self._latch.shared(), self._loading:

@@ -11,12 +11,13 @@ from typing import Any
 from ingest.store.records import EncoderStamp, StoreError
 
 DATABASE = "store.sqlite3"
-VERSION = 1
+VERSION = 2
 APPLICATION = 0x4F424F4B  # "OBOK", in the file's header: tells a store from any other SQLite file
 
 # Document and chunk ids are AUTOINCREMENT: never used twice, so an id in the derived indexes either means
 # what it meant or nothing. Paths are checked for uniqueness at commit, so that two files may swap names in
 # one commit. The text is the last column: SQLite then reads the others without walking its overflow pages.
+# A vector without data waits for the encoder: its chunks are found by their words meanwhile.
 TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE roots (id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE);
@@ -28,7 +29,8 @@ CREATE TABLE documents (
   parser_version TEXT NOT NULL, text TEXT NOT NULL);
 CREATE INDEX documents_path ON documents(path);
 CREATE INDEX documents_root ON documents(root_id);
-CREATE TABLE vectors (id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, data BLOB NOT NULL);
+CREATE TABLE vectors (id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, data BLOB);
+CREATE INDEX vectors_waiting ON vectors(id) WHERE data IS NULL;
 CREATE TABLE chunks (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   doc_id INTEGER NOT NULL REFERENCES documents(id) ON DELETE CASCADE, ordinal INTEGER NOT NULL,
@@ -140,9 +142,14 @@ def check_version(connection: sqlite3.Connection, path: Path) -> None:
         raise missing(path.parent)
     if application != APPLICATION or version < 1:
         raise StoreError(f"{path} is not an Openbook store; choose another folder with --store.")
+    if version < VERSION:
+        raise StoreError(
+            f"{path} was written by an older Openbook (format {version}, this one reads {VERSION}); build a new store "
+            f"from your files: python -m ingest PATH --store NEW_FOLDER, then delete {path.parent}."
+        )
     if version > VERSION:
         raise StoreError(
-            f"{path} was written by a newer Openbook (format {version}, this one reads up to {VERSION}); "
+            f"{path} was written by a newer Openbook (format {version}, this one reads {VERSION}); "
             "upgrade it: pip install --upgrade openbook."
         )
 

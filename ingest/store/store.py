@@ -166,12 +166,16 @@ class Store(Reading):
                     raise StoreError(message) from error
                 raise schema.damaged(self.directory / schema.DATABASE, error) from error
 
-    def put(self, document: NewDocument, chunks: Sequence[Chunk], vectors: np.ndarray) -> int:
+    def put(self, document: NewDocument, chunks: Sequence[Chunk], vectors: np.ndarray | None) -> int:
         """Add a document, replacing an older version at its path; returns its id, which is new.
 
-        ``vectors`` is float32 (len(chunks), dimension), scaled to unit length here if it is not. StoreError
-        when shapes do not fit, a number is not finite, or a chunk is not what stands at its offsets.
+        ``vectors`` is float32 (len(chunks), dimension), scaled to unit length here if it is not. None: chunks
+        take the vectors already known for their hashes, and the others wait for `fill`, found by their words
+        alone meanwhile. StoreError when shapes do not fit, a number is not finite, or a chunk is not what
+        stands at its offsets.
         """
+        if vectors is None:
+            return self._write(lambda changes: changes.put(document, chunks, [None] * len(chunks)))
         rows = np.asarray(vectors, dtype=np.float32)
 
         def work(changes: Changes) -> int:
@@ -180,9 +184,17 @@ class Store(Reading):
                 raise StoreError(
                     f"{document.path}: vectors must be {shape} finite numbers; got {rows.shape}."
                 )
-            return changes.put(document, chunks, unit(rows.reshape(shape)))
+            return changes.put(document, chunks, list(unit(rows.reshape(shape))))
 
         return self._write(work)
+
+    def fill(self, hashes: Sequence[str], vectors: np.ndarray) -> None:
+        """Vectors, float32 (len(hashes), dimension), for chunks that wait for them; StoreError as for `put`."""
+        rows = np.asarray(vectors, dtype=np.float32)
+        shape = (len(hashes), self.encoder.dimension)
+        if rows.shape != shape or not np.isfinite(rows).all():
+            raise StoreError(f"{self.directory}: vectors must be {shape} finite numbers; got {rows.shape}.")
+        self._write(lambda changes: changes.fill(dict(zip(hashes, unit(rows), strict=True))))
 
     def touch(self, doc_id: int, mtime_ns: int, size: int) -> None:
         """The file's date or size changed, its content did not."""
