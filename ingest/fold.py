@@ -79,9 +79,9 @@ def language(text: str) -> str:
 
 @lru_cache(maxsize=1)
 def _stemmer() -> Any:
-    import snowballstemmer  # type: ignore[import-untyped]
+    from Stemmer import Stemmer  # Snowball in C: 4 µs a word, 90 in Python
 
-    return snowballstemmer.stemmer("english")
+    return Stemmer("english", 0)  # without its own cache, which slows it down; `_word_terms` has one
 
 
 def _stem(word: str) -> str:
