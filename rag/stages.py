@@ -48,6 +48,7 @@ class State(TypedDict, total=False):
     pool: list[str]
     vector: np.ndarray | None  # of the question; evaluation encodes all questions at once
     without: frozenset[int]  # document ids to leave out
+    within: frozenset[int] | None  # document ids to search; None: all
     scored: Scored
     draft: Draft
     prompt: str
@@ -70,12 +71,16 @@ class Stages:
 
     def rewrite(self, state: State, config: RunnableConfig) -> State:
         """A follow-up question made to stand alone: by rules, or by a model that writes."""
-        question = state["question"]
-        rewritten = history.rewrite(question, state["history"])
+        question, turns = state["question"], state["history"]
+        if isinstance(self.retriever, OpenbookRetriever):
+            searcher = self.retriever.searcher
+            question, state["within"] = searcher.narrow(question)
+            turns = [turn.model_copy(update={"content": searcher.bare(turn.text)}) for turn in turns]
+        rewritten = history.rewrite(question, turns)
         if rewritten != question and self.model.writes and self.model.chat is not None:
             chain = prompts.template("rewrite", language(question)) | self.model.chat | StrOutputParser()
             try:
-                said = chain.invoke({"question": question, "history": state["history"]}, config)
+                said = chain.invoke({"question": question, "history": turns}, config)
             except Exception as error:
                 raise failure(self.model.name, error) from error
             line = parsers.AnswerParser().parse(said).text.strip().split("\n")[0].strip("“”\"「」 ")
@@ -93,7 +98,11 @@ class Stages:
             if state["vector"] is None and searcher.trusts(language(question)):
                 state["vector"] = searcher.encode([question])[0]
             found = searcher.search(
-                question, state["k"], vector=state["vector"], without=state.get("without", frozenset())
+                question,
+                state["k"],
+                vector=state["vector"],
+                without=state.get("without", frozenset()),
+                within=state["within"],
             )
             state["sources"] = [to_source(hit) for hit in found.hits]
             state["pool"] = found.pool
