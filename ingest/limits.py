@@ -1,55 +1,79 @@
-"""What one file may cost before it is set aside, and the check that a packed file does not unpack without end."""
+"""What one file may cost before it is set aside, and the account of what a packed file has unpacked to."""
 
 from __future__ import annotations
 
-import io
-import zipfile
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from ingest.types import IngestError
 
 _MIB = 1 << 20
-_CHUNK = 1 << 18
 _SMALL = 8 * _MIB  # below this an extreme ratio does no harm: a short letter in Word unpacks 20-fold
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bytes, seconds and characters for one file. ``memory`` bounds the address space of the parsing process."""
+    """Bytes, seconds and characters for one file. ``memory`` bounds the address space of the parsing process.
+
+    ``seconds`` is for one step: a file, a member of an archive, or a page of text recognition; ``total_seconds`` for
+    all steps of one file. ``nesting`` counts archives within archives, ``members`` the files in all of them.
+    """
 
     file_bytes: int = 256 * _MIB
     seconds: float = 60.0
+    total_seconds: float = 1800.0
     memory: int = 2048 * _MIB
     expanded_bytes: int = 512 * _MIB
     expansion: float = 200.0
     characters: int = 50_000_000
+    nesting: int = 5
+    members: int = 10_000
 
 
-def check_expansion(data: bytes, limits: Limits) -> None:
-    """Raise IngestError when the zip file ``data`` unpacks to more than the limits.
+class LimitReached(IngestError):
+    """A file costs more than its limits: the whole file is set aside, however deep in it that was noticed."""
 
-    The directory of the file is checked first, then what its members really unpack to: a directory can lie.
+
+@dataclass(slots=True)
+class Budget:
+    """What is left of the limits for one file of ``packed`` bytes, shared by everything that is inside it.
+
+    ``step()`` is called when a member or page is done, which starts its time anew.
     """
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as package:
-            members = package.infolist()
-            _check(sum(member.file_size for member in members), len(data), limits)
-            unpacked = 0
-            for member in members:
-                with package.open(member) as stream:
-                    while part := stream.read(_CHUNK):
-                        unpacked += len(part)
-                        _check(unpacked, len(data), limits)
-    except IngestError:
-        raise
-    except Exception as error:  # zipfile raises BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError
-        raise IngestError("is a damaged package and cannot be unpacked; save it again.") from error
 
+    limits: Limits = field(default_factory=Limits)
+    packed: int = 1
+    step: Callable[[], None] = lambda: None
+    unpacked: int = 0
+    members: int = 0
+    depth: int = 0
 
-def _check(unpacked: int, packed: int, limits: Limits) -> None:
-    ratio = unpacked / max(1, packed)
-    if unpacked > limits.expanded_bytes or (unpacked > _SMALL and ratio > limits.expansion):
-        raise IngestError(
-            f"unpacks {ratio:.0f}-fold to {unpacked / _MIB:.0f} MiB (at most {limits.expansion:.0f}-fold and "
-            f"{limits.expanded_bytes / _MIB:.0f} MiB are read); save it again, or split it."
-        )
+    def unpack(self, size: int) -> None:
+        """Count ``size`` bytes more; LimitReached when that is too much in all, or for so small a file."""
+        self.unpacked += size
+        self.foresee(0)
+
+    def foresee(self, size: int) -> None:
+        """LimitReached when ``size`` more bytes would be too many: a directory may say so before they are unpacked."""
+        unpacked, limits = self.unpacked + size, self.limits
+        ratio = unpacked / max(1, self.packed)
+        if unpacked > limits.expanded_bytes or (unpacked > _SMALL and ratio > limits.expansion):
+            raise LimitReached(
+                f"unpacks {ratio:.0f}-fold to {unpacked / _MIB:.0f} MiB (at most {limits.expansion:.0f}-fold and "
+                f"{limits.expanded_bytes / _MIB:.0f} MiB are read); save it again, or split it."
+            )
+
+    def enter(self) -> None:
+        """Go one archive deeper."""
+        self.depth += 1
+        if self.depth > self.limits.nesting:
+            raise LimitReached(f"holds archives within archives, over {self.limits.nesting} deep; unpack it first.")
+
+    def leave(self) -> None:
+        self.depth -= 1
+
+    def member(self) -> None:
+        """Count a file inside an archive."""
+        self.members += 1
+        if self.members > self.limits.members:
+            raise LimitReached(f"holds more than {self.limits.members} files; unpack it first.")

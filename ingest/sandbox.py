@@ -1,12 +1,12 @@
 """Parsing in a child process that can be killed: limits on time, memory and expansion, no files, no network.
 
-``python -m ingest.sandbox LIMITS`` is the child. It reads a request from its standard input (a length, a JSON header,
-the bytes of the file) and answers on its standard output (a length, JSON); nothing is pickled, and the child opens no
-document itself. A file that crashes the parser costs that child only: the next file gets a new one.
+This is the side that reads the file and keeps the time; `ingest.worker` is the child. A file that crashes the parser
+costs that child only: the next file gets a new one.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -14,25 +14,22 @@ import os
 import select
 import signal
 import stat
-import struct
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any
 
-from ingest.limits import Limits, check_expansion
+from ingest.limits import Limits
 from ingest.types import IngestError, Omission, ParsedDocument, Section
+from ingest.worker import LENGTH
 
 __all__ = ["Limits", "ParseResult", "ParserPool", "read_file"]
 
-_LENGTH = struct.Struct(">Q")
 _START_SECONDS = 30.0  # a loaded machine needs some seconds to start Python
-_PACKED = (".docx",)
-_CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
-_PR_SET_PDEATHSIG = 1
+_LONGEST_REPLY = 1 << 32  # bytes; the most that a document within the limits can need is a tenth of that
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +62,7 @@ class ParserPool:
         digest = hashlib.blake2b(data, digest_size=20).hexdigest()
         header = json.dumps({"path": os.fsencode(path).hex(), "size": len(data)}).encode()
         try:
-            reply = json.loads(self._ask(path.name, [_LENGTH.pack(len(header)), header, data]))
+            reply = json.loads(self._ask(path.name, [LENGTH.pack(len(header)), header, data]))
         except BaseException:
             self._kill()  # also on Ctrl-C: half an answer may be in the pipe
             raise
@@ -81,15 +78,22 @@ class ParserPool:
     def _ask(self, name: str, request: list[bytes]) -> bytes:
         worker = self._ready_worker()
         assert worker.stdin is not None and worker.stdout is not None
-        deadline = time.monotonic() + self.limits.seconds
+        limits = self.limits
+        began = time.monotonic()
+        deadline = began + limits.seconds
         try:
             _write(worker.stdin.fileno(), request, deadline)
-            (length,) = _LENGTH.unpack(_read(worker.stdout.fileno(), _LENGTH.size, deadline))
+            length = 0
+            while length == 0:  # a member or a page more is done
+                deadline = min(time.monotonic() + limits.seconds, began + limits.total_seconds)
+                (length,) = LENGTH.unpack(_read(worker.stdout.fileno(), LENGTH.size, deadline))
+            if length > _LONGEST_REPLY:
+                raise EOFError
             return _read(worker.stdout.fileno(), length, deadline)
         except TimeoutError:
+            spent = limits.seconds if time.monotonic() < began + limits.total_seconds else limits.total_seconds
             raise IngestError(
-                f"{name} took longer than {self.limits.seconds:g} seconds to read and was given up; "
-                "split or simplify it."
+                f"{name} took longer than {spent:g} seconds to read and was given up; split or simplify it."
             ) from None
         except (EOFError, BrokenPipeError):
             raise IngestError(f"{name} {_cause(worker)}; split, simplify or re-save it.") from None
@@ -103,7 +107,7 @@ class ParserPool:
         search = [package_root, *filter(None, [os.environ.get("PYTHONPATH")])]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(search), "OMP_NUM_THREADS": "1"}
         self._worker = subprocess.Popen(
-            [sys.executable, "-P", "-m", "ingest.sandbox", json.dumps(dataclasses.asdict(self.limits))],
+            [sys.executable, "-P", "-m", "ingest.worker", json.dumps(dataclasses.asdict(self.limits))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -118,7 +122,7 @@ class ParserPool:
         except (EOFError, TimeoutError):
             self._kill()
             raise IngestError(
-                "The parsing process did not start; check that Python can run `python -m ingest.sandbox` here."
+                "The parsing process did not start; check that Python can run `python -m ingest.worker` here."
             ) from None
         return self._worker
 
@@ -126,7 +130,8 @@ class ParserPool:
         worker, self._worker = self._worker, None
         if worker is None:
             return
-        worker.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(worker.pid, signal.SIGKILL)  # with the program that it may have asked to recognise text
         worker.wait()
         for pipe in (worker.stdin, worker.stdout):
             if pipe is not None:
@@ -213,83 +218,8 @@ def _cause(worker: subprocess.Popen[bytes]) -> str:
 
 
 def _document(fields: dict[str, Any]) -> ParsedDocument:
-    fields["sections"] = tuple(Section(s, e, tuple(headings), page) for s, e, headings, page in fields["sections"])
+    fields["sections"] = tuple(
+        Section(s, e, tuple(headings), page, kind) for s, e, headings, page, kind in fields["sections"]
+    )
     fields["omissions"] = tuple(Omission(reason, characters) for reason, characters in fields["omissions"])
     return ParsedDocument(**fields)
-
-
-# ---------------------------------------------------------------- the child
-
-
-def _serve(limits: Limits) -> None:
-    source = os.fdopen(os.dup(0), "rb")
-    sink = os.fdopen(os.dup(1), "wb")
-    os.dup2(os.open(os.devnull, os.O_RDWR), 0)
-    os.dup2(0, 1)  # what a library prints must not end up in an answer
-    _confine(limits)
-    sink.write(b"\0")
-    sink.flush()
-    while header := source.read(_LENGTH.size):
-        request = json.loads(_exactly(source, _LENGTH.unpack(header)[0]))
-        path = Path(os.fsdecode(bytes.fromhex(request["path"])))
-        reply = _answer(path, _exactly(source, request["size"]), limits)
-        sink.write(_LENGTH.pack(len(reply)) + reply)
-        sink.flush()
-
-
-def _exactly(source: BinaryIO, length: int) -> bytes:
-    data = source.read(length)
-    if len(data) != length:
-        sys.exit(0)  # the parent has gone
-    return data
-
-
-def _answer(path: Path, data: bytes, limits: Limits) -> bytes:
-    """The answer to one request as JSON."""
-    from ingest.parsers import parse_file
-
-    try:
-        if path.suffix.lower() in _PACKED and data.startswith(b"PK"):
-            try:
-                check_expansion(data, limits)
-            except IngestError as error:
-                raise IngestError(f"{path.name} {error}") from error
-        document = parse_file(path, data)
-        if len(document.text) > limits.characters:
-            raise IngestError(
-                f"{path.name} holds {len(document.text)} characters, over the limit of {limits.characters}; split it."
-            )
-        fields = {field.name: getattr(document, field.name) for field in dataclasses.fields(document)}
-        fields["sections"] = [(s.start, s.end, s.headings, s.page) for s in document.sections]
-        fields["omissions"] = [(o.reason, o.characters) for o in document.omissions]
-        return json.dumps({"document": fields}).encode("ascii")
-    except IngestError as error:
-        message, fatal = str(error), False
-    except MemoryError:
-        message = f"{path.name} needs more than {limits.memory / 2**20:.0f} MiB of memory to be read; split it."
-        fatal = True
-    except Exception as error:  # any fault of a parser library concerns this file alone
-        message = f"{path.name} cannot be parsed ({type(error).__name__}); save it again or leave it out."
-        fatal = True
-    return json.dumps({"error": message, "fatal": fatal}).encode("ascii")
-
-
-def _confine(limits: Limits) -> None:
-    """Give up memory, files and network beyond need; steps that the system does not permit are passed over."""
-    import ctypes
-    import resource
-
-    resource.setrlimit(resource.RLIMIT_AS, (limits.memory, limits.memory))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    try:
-        libc = ctypes.CDLL(None, use_errno=True)
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if libc.unshare(_CLONE_NEWNET) != 0:
-            libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
-    except (OSError, AttributeError):  # not Linux
-        pass
-
-
-if __name__ == "__main__":
-    _serve(Limits(**json.loads(sys.argv[1])))

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 
+MEMBER = "!/"  # between an archive and the path of a file inside it
+
+
 class IngestError(Exception):
     """What was wrong, where, and how to mend it, in one sentence fit to print."""
 
@@ -13,14 +16,20 @@ class IngestError(Exception):
 class Section:
     """A run ``text[start:end]`` of a document that stands under one heading path on one page.
 
-    ``headings`` goes from the outermost to the innermost; ``page`` counts from 1 and is None where the
-    format has no pages.
+    ``headings`` goes from the outermost to the innermost; ``page`` (of a slide or sheet: its number) counts from 1 and
+    is None where the format has no pages. ``kind`` is the member's in an archive, elsewhere "": the document's.
     """
 
     start: int
     end: int
     headings: tuple[str, ...] = ()
     page: int | None = None
+    kind: str = ""
+
+
+def member_of(headings: tuple[str, ...]) -> str:
+    """The file inside an archive or a message that a section stands in (``a.zip!/b/c.md``); "" elsewhere."""
+    return headings[0] if headings and MEMBER in headings[0] else ""
 
 
 @dataclass(frozen=True, slots=True)

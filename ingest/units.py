@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ingest.sentences import sentences
 from ingest.types import ParsedDocument, Section
 
-LINE_KINDS = frozenset({"code", "csv", "json", "log"})  # a line, not a sentence, is the unit
+LINE_KINDS = frozenset({"code", "csv", "json", "log", "sheet"})  # a line, not a sentence, is the unit
 
 _BLANK = re.compile(r"\n[^\S\n]*(?:\n[^\S\n]*)+")
 _FENCE = re.compile(r"^[ ]{0,3}(`{3,}|~{3,})", re.M)
@@ -32,15 +32,16 @@ class Unit:
 def units(document: ParsedDocument, section: Section) -> Iterator[Unit]:
     text = document.text
     start, stop = section.start, section.end
-    heading_end = _heading_end(text, section, document.kind)
+    kind = section.kind or document.kind
+    heading_end = _heading_end(text, section, kind)
     if heading_end > start:
         first, last = trim(text, start, heading_end)
         yield Unit(first, last, "heading", True)
         start = heading_end
-    for first, last, kind in _paragraphs(text, start, stop, document.kind):
-        if kind in ("block", "heading"):
-            yield Unit(first, last, kind, True)
-        elif document.kind in LINE_KINDS:
+    for first, last, what in _paragraphs(text, start, stop, kind):
+        if what in ("block", "heading"):
+            yield Unit(first, last, what, True)
+        elif kind in LINE_KINDS:
             for n, (a, b) in enumerate(lines(text, first, last)):
                 yield Unit(a, b, "line", n == 0)
         else:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
+from ingest.limits import Budget, LimitReached
 from ingest.types import IngestError, ParsedDocument
 
 PARSER_VERSION = 1  # raise it when stored texts would come out differently: files are then read again
@@ -36,6 +37,8 @@ _NAMES = {
     **dict.fromkeys(("makefile", "dockerfile", "gemfile", "rakefile", "justfile"), "code"),
 }
 _MODULES = {"log": "text"}
+
+_PACKED = frozenset(("docx",))  # families that unpack something, and so need a budget
 
 _ADVICE = {
     ".doc": "save it as .docx",
@@ -71,7 +74,7 @@ def advice(path: Path) -> str:
     return f"{kind} are not read: {_ADVICE.get(suffix, 'convert it to text, PDF, HTML or .docx')}"
 
 
-def parse_file(path: Path, data: bytes) -> ParsedDocument:
+def parse_file(path: Path, data: bytes, budget: Budget | None = None) -> ParsedDocument:
     """Parse ``data``, the bytes of ``path`` (which is not opened).
 
     Raises IngestError, one sentence that begins with the file's name, for a file that cannot be read or has no text.
@@ -83,7 +86,10 @@ def parse_file(path: Path, data: bytes) -> ParsedDocument:
         chosen = "pdf"
     module = import_module(f"ingest.parsers.{_MODULES.get(chosen, chosen)}")
     try:
-        document: ParsedDocument = module.parse(path, data)
+        given = (budget or Budget(packed=len(data)),) if chosen in _PACKED else ()
+        document: ParsedDocument = module.parse(path, data, *given)
+    except LimitReached as error:
+        raise LimitReached(f"{path.name} {error}") from error
     except IngestError as error:
         raise IngestError(f"{path.name} {error}") from error
     except RecursionError as error:

@@ -1,94 +1,155 @@
-"""Word documents (.docx): paragraphs, headings by style, tables as rows with `` | `` between the cells."""
+"""Word documents (.docx): headings by style or outline level, lists, tables, text boxes, footnotes and endnotes."""
 
 from __future__ import annotations
 
-import io
 import re
 from pathlib import Path
 from typing import Any
 
+from ingest.limits import Budget
 from ingest.parsers.draft import Draft, title_of
-from ingest.types import IngestError, Omission, ParsedDocument
+from ingest.parsers.ledger import Ledger
+from ingest.parsers.ooxml import Flow
+from ingest.parsers.package import Package, attribute, local
+from ingest.types import IngestError, ParsedDocument
 
 _HEADING = re.compile(r"(?:heading|标题|標題)\s*(\d)", re.I)
+_CONTENTS = re.compile(r"toc \d|目录 \d|目錄 \d", re.I)
+_LEFT_OUT = {
+    "header": "headers and footers of pages",
+    "footer": "headers and footers of pages",
+    "comments": "comments",
+    "chart": "numbers and labels of charts",
+}
 
 
-def parse(path: Path, data: bytes) -> ParsedDocument:
-    """The body in reading order. Headers, footers and notes of pages are counted as left out."""
-    if data.startswith(b"\xd0\xcf\x11\xe0"):
-        raise IngestError("is an old or password-protected Word file; save an unprotected copy as .docx.")
-    import docx
-    from docx.table import Table
-
-    try:
-        opened = docx.Document(io.BytesIO(data))
-        draft = Draft()
-        for block in opened.iter_inner_content():
-            if isinstance(block, Table):
-                draft.add("\n".join(_rows(block)))
-            else:
-                _paragraph(draft, block)
-        draft.close_section()
-        omissions = _omissions(opened)
-        named = str(opened.core_properties.title or "")
-    except IngestError:
-        raise
-    except RecursionError:
-        raise
-    except Exception as error:  # a damaged package surfaces as KeyError, ValueError, XMLSyntaxError, BadZipFile, ...
-        raise IngestError(f"is not a Word file that can be read ({_short(error)}); save it again as .docx.") from error
-    first = next((section.headings[0] for section in draft.sections if section.headings), "")
-    return draft.document(named or first or title_of(path), "docx", omissions)
+def parse(path: Path, data: bytes, budget: Budget) -> ParsedDocument:
+    """The body in reading order, each note after the paragraph that refers to it, diagrams at the end."""
+    package = Package(data, budget, "a Word file (.docx)")
+    links = package.relations("")
+    main = next((target for _, kind, target in links if kind == "officeDocument"), "word/document.xml")
+    reader = _Reader(package, main)
+    reader.read()
+    first = next((section.headings[0] for section in reader.draft.sections if section.headings), "")
+    return reader.draft.document(
+        core_title(package, links) or first or title_of(path), "docx", reader.ledger.settle(reader.draft.text())
+    )
 
 
-def _paragraph(draft: Draft, paragraph: Any) -> None:
-    text = paragraph.text.strip()
-    if not text:
-        return
-    style = paragraph.style.name if paragraph.style is not None else ""
-    level = _HEADING.match(style or "")
-    if level:
-        draft.heading(int(level[1]), text)
-    elif style == "Title":
-        draft.heading(0, text)
-    elif style and style.startswith("List"):
-        draft.add(f"- {text}", "\n")
-    else:
-        draft.add(text)
+def core_title(package: Package, links: list[tuple[str, str, str]]) -> str:
+    """The title in the properties of an Office file."""
+    for _, kind, target in links:
+        if kind == "core-properties" and target in package:
+            return " ".join((package.xml(target).findtext("{*}title") or "").split())
+    return ""
 
 
-def _rows(table: Any, depth: int = 0) -> list[str]:
-    """A line for each row; a merged cell is written once, a table inside a cell on its own lines."""
-    lines: list[str] = []
-    for row in table.rows:
-        seen: list[Any] = []
-        cells: list[str] = []
-        nested: list[str] = []
-        for cell in row.cells:
-            if any(cell._tc is other for other in seen):
-                continue
-            seen.append(cell._tc)
-            cells.append(" ".join(cell.text.split()))
-            for inner in cell.tables if depth < 5 else ():
-                nested += _rows(inner, depth + 1)
-        if any(cells):
-            lines.append(" | ".join(cells))
-        lines += nested
-    return lines
+class _Reader:
+    def __init__(self, package: Package, main: str) -> None:
+        self.draft = Draft()
+        self.ledger = Ledger()
+        self._package = package
+        self._root = package.xml(main)
+        self._parts: dict[str, list[str]] = {}
+        for _, kind, target in package.relations(main):
+            if target in package:
+                self._parts.setdefault(kind, []).append(target)
+        self._styles = self._read_styles()
+        self._notes: dict[tuple[str, str], str] = {}
+
+    def read(self) -> None:
+        body = next((node for node in self._root if local(node) == "body"), None)
+        if body is None:
+            raise IngestError("is not a Word file (.docx) that can be read; save it again.")
+        self.ledger.give("".join(self._root.itertext()))
+        for kind in ("footnotes", "endnotes"):
+            for target in self._parts.get(kind, ()):
+                self._read_notes(kind.removesuffix("s"), self._package.xml(target))
+        flow = Flow(self.draft, self.ledger, self._paragraph, self._note, self._skip)
+        flow.blocks(self._root)
+        for note in self._notes.values():  # that nothing refers to
+            self.draft.add(note)
+        for target in self._parts.get("diagramData", ()):
+            diagram = self._package.xml(target)
+            self.ledger.give("".join(diagram.itertext()))
+            flow.blocks(diagram)
+        for kind, reason in _LEFT_OUT.items():
+            for target in self._parts.get(kind, ()):
+                text = "".join(self._package.xml(target).itertext())
+                self.ledger.give(text)
+                self.ledger.leave(reason, text)
+        self.draft.close_section()
+
+    def _read_styles(self) -> dict[str, tuple[str, int | None]]:
+        """Style id -> its name, and the level of heading it gives (from 1), inherited ones included."""
+        own: dict[str, tuple[str, int | None, str | None]] = {}
+        for target in self._parts.get("styles", ())[:1]:
+            for style in self._package.xml(target).iter("{*}style"):
+                name = next((attribute(node, "val") or "" for node in style if local(node) == "name"), "")
+                base = next((attribute(node, "val") for node in style if local(node) == "basedOn"), None)
+                found = _HEADING.match(name)
+                level = int(found[1]) if found else _outline(style)
+                own[attribute(style, "styleId") or ""] = (name, level, base)
+        styles: dict[str, tuple[str, int | None]] = {}
+        for key, (name, level, base) in own.items():
+            seen = {key}
+            while level is None and base in own and base not in seen:
+                seen.add(base)
+                _, level, base = own[base]
+            styles[key] = (name, level)
+        return styles
+
+    def _style(self, properties: dict[str, Any]) -> tuple[str, int | None]:
+        key = (attribute(properties["pStyle"], "val") or "") if "pStyle" in properties else ""
+        return self._styles.get(key, ("", None))
+
+    def _skip(self, node: Any) -> str:
+        if local(node) == "p" and _CONTENTS.match(self._style(_properties(node))[0]):
+            return "table of contents"
+        return ""
+
+    def _paragraph(self, node: Any, text: str) -> None:
+        of = _properties(node)
+        name, level = self._style(of)
+        outline = _outline(node)
+        if outline is not None:
+            level = outline
+        if name == "Title":
+            level = 0
+        if level is not None and len(text) <= 300:
+            self.draft.heading(level, text)
+        elif "numPr" in of or name.startswith("List"):
+            self.draft.add(f"{self.ledger.mark('-')} {text}", "\n")
+        else:
+            self.draft.add(text)
+
+    def _read_notes(self, kind: str, root: Any) -> None:
+        for node in root.iter(f"{{*}}{kind}"):
+            lines: list[str] = []
+            scratch = Draft()
+            flow = Flow(scratch, self.ledger, lambda _, text, lines=lines: lines.append(text))  # type: ignore[misc]
+            self.ledger.give("".join(node.itertext()))
+            flow.blocks(node)
+            text = " ".join([*lines, *([scratch.text()] if scratch.length else [])])
+            if text:
+                self._notes[kind, attribute(node, "id") or ""] = text
+
+    def _note(self, reference: Any) -> str:
+        kind = local(reference).removesuffix("Reference")
+        return self._notes.pop((kind, attribute(reference, "id") or ""), "")
 
 
-def _omissions(opened: Any) -> list[Omission]:
-    running = 0
-    for section in opened.sections:
-        for part in (section.header, section.footer):
-            if not part.is_linked_to_previous:
-                running += sum(len(paragraph.text) for paragraph in part.paragraphs)
-    notes = 0
-    for part in opened.part.package.iter_parts():
-        if str(part.partname) in ("/word/footnotes.xml", "/word/endnotes.xml", "/word/comments.xml"):
-            notes += len(re.sub(r"<[^>]+>|\s+", "", part.blob.decode("utf-8", "replace")))
-    return [Omission("headers and footers of pages", running), Omission("notes and comments", notes)]
+def _properties(paragraph: Any) -> dict[str, Any]:
+    found = next((child for child in paragraph if local(child) == "pPr"), ())
+    return {local(child): child for child in found}
 
 
-def _short(error: Exception) -> str:
-    return (str(error).split("\n")[0] or type(error).__name__)[:80]
+def _outline(node: Any) -> int | None:
+    """The outline level of a paragraph or style as a level of heading, from 1; 9 means body text."""
+    for properties in node:
+        if local(properties) == "pPr":
+            for child in properties:
+                if local(child) == "outlineLvl":
+                    value = attribute(child, "val") or ""
+                    return int(value) + 1 if value.isdigit() and int(value) < 9 else None
+    return None

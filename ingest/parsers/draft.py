@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,12 +56,19 @@ class Draft:
     def text(self) -> str:
         return "".join(self.parts)
 
-    def document(self, title: str, kind: str, omissions: list[Omission], encoding: str | None = None) -> ParsedDocument:
+    def document(
+        self,
+        title: str,
+        kind: str,
+        omissions: list[Omission],
+        encoding: str | None = None,
+        unread: Sequence[str] = (),
+    ) -> ParsedDocument:
         """Close the draft; ``characters_in`` is the text and what was left out of it."""
         self.close_section()
         text = self.text()
         given = len(text) + sum(omission.characters for omission in omissions)
-        return finish(text, title, kind, self.sections, given, omissions, encoding)
+        return finish(text, title, kind, self.sections, given, omissions, encoding, unread)
 
 
 def finish(
@@ -71,16 +79,20 @@ def finish(
     characters_in: int,
     omissions: list[Omission] | None = None,
     encoding: str | None = None,
+    unread: Sequence[str] = (),
 ) -> ParsedDocument:
-    """A ParsedDocument with its language; characters that cannot be stored become U+FFFD, one for one."""
+    """A ParsedDocument with its language; characters that cannot be stored become U+FFFD, one for one.
+
+    ``unread`` names what has no count of characters: a page that is a picture, a file that no parser reads.
+    """
     return ParsedDocument(
         text=storable(text),
         title=storable(" ".join(title.split()))[:MAX_HEADING],
         kind=kind,
         language=language(text[:_LANGUAGE_SAMPLE]),
-        sections=tuple(sections),
+        sections=tuple(Section(s.start, s.end, tuple(map(storable, s.headings)), s.page, s.kind) for s in sections),
         characters_in=characters_in,
-        omissions=tuple(omission for omission in omissions or () if omission.characters or "page" in omission.reason),
+        omissions=(*(entry for entry in omissions or () if entry.characters), *(Omission(why, 0) for why in unread)),
         encoding=encoding,
     )
 

@@ -56,10 +56,9 @@ def parse(path: Path, data: bytes) -> ParsedDocument:
         length += len(text)
     empty = [n for n, page in enumerate(pages, 1) if not page.strip()]
     omissions = [Omission("hyphens at line ends", hyphens), Omission("control characters", controls)]
-    if empty:
-        omissions.append(Omission(f"{_listed(empty)} without text (a picture?)", 0))
+    unread = [f"{_listed(empty)} without text (a picture?)"] if empty else []
     sane = 3 <= len(title) <= 200 and not _NOT_A_TITLE.search(title) and "\ufffd" not in title
-    return finish("".join(parts), title if sane else title_of(path), "pdf", sections, given, omissions)
+    return finish("".join(parts), title if sane else title_of(path), "pdf", sections, given, omissions, unread=unread)
 
 
 def _page(opened: Any, number: int) -> str:
