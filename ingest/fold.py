@@ -1,10 +1,10 @@
 """Folding: one spelling for matching, for the index and for the query alike; shown text is never folded.
 
 ``fold`` is NFKC (full-width to half-width), traditional to simplified characters (OpenCC, one character to
-one), and case folding. ``terms`` turns text into lexical terms: stemmed English words (Porter2),
-identifiers, numbers and paths whole and in parts, and unigrams + bigrams of Chinese (and kana, hangul),
-which find more than segmentation with jieba on CMRC, DRCD and XQuAD-zh, at a fifteenth of its cost (recall@1
-.965 / .919 / .939 against .960 / .874 / .925).
+one), and case folding, without what cannot be seen (soft hyphens, zero-width and direction marks). ``terms``
+turns text into lexical terms: stemmed English words (Porter2), identifiers, numbers, versions and paths whole
+and in parts, and unigrams + bigrams of Chinese (and kana, hangul), which find more than segmentation with jieba
+on CMRC, DRCD and XQuAD-zh, at a fifteenth of its cost (recall@1 .965 / .919 / .939 against .960 / .874 / .925).
 """
 
 from __future__ import annotations
@@ -24,17 +24,27 @@ _LATIN_WORD = re.compile(r"[A-Za-z\u00c0-\u024f]+")
 
 # A letter, mark or digit that is not CJK. "_" counts as a letter, so foo_bar is one word.
 _LETTER = f"(?:(?![{CJK}])[\\w\u0300-\u036f])"
+# What stands in a word without being seen, and signs that are typed in more than one way.
+_UNSEEN = re.compile(
+    "[\u00ad\u034f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0100-\U000e01ef]+"
+)
+_SIGNS = dict.fromkeys([0x2010, 0x2011, 0x2212], "-") | dict.fromkeys([0x2018, 0x2019, 0x2BC], "'")
+_SIGN = re.compile("[" + "".join(map(chr, _SIGNS)) + "]")
+# A line of Chinese is broken anywhere, and PDF files have spaces between characters.
+_BROKEN = re.compile(f"(?<=[{HAN}])(?:[ \\t\\r]+\\n?|\\n)[ \\t]*(?=[{HAN}])")
 _TOKEN = re.compile(
     f"(?P<cjk>[{CJK}]+)"
-    r"|(?P<number>(?<![\w.])(?<!\d,)\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\w,]))"
-    r"|(?P<plain>(?<![\w'.@/\\-])[A-Za-z][a-z]*(?![\w'\u2019.@:/\\+#\u0300-\u036f-]))"
-    rf"|(?P<word>{_LETTER}+(?:(?:[.@/\\'\u2019-]|::|://){_LETTER}+)*(?:\+\+|\#(?!\w))?)"
+    rf"|(?P<number>(?<![A-Za-z0-9_.])(?<!\d,)\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?(?!{_LETTER}|,\d))"
+    r"|(?P<plain>(?<![\w'.@/\\-])[A-Za-z][a-z]*(?![\w'.@:/\\+#\u0300-\u036f-]))"
+    rf"|(?P<word>(?:(?<![A-Za-z0-9_.])\.(?=[A-Za-z]))?{_LETTER}+(?:(?:[.@/\\'-]|::|://){_LETTER}+)*"
+    rf"(?:\+\+|\#(?!{_LETTER}))?)"
 )
 _CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^A-Za-z\d_]+")
 _SEPARATOR = re.compile(r"[^\w']+|_+")
 _ACRONYM = re.compile(r"[A-Za-z](?:\.[A-Za-z])+")
 _DECIMAL = re.compile(r"\d+\.\d+")
-_VERSION = re.compile(r"[vV](\d+(?:\.\d+)+)")
+_VERSION = re.compile(r"(?<![\d.])(\d+\.\d+)(?:\.\d+)*")
+_PATH = re.compile(r"[/\\@]|:+")
 
 MAX_TERM = 64  # characters; longer ones are hashes or base64, which nobody types into a question
 
@@ -53,7 +63,9 @@ def _normalize(text: str) -> str:
     """NFKC and simplified characters; the case stays."""
     if text.isascii():
         return text
-    text = unicodedata.normalize("NFKC", text)
+    text = unicodedata.normalize("NFKC", _UNSEEN.sub("", text))
+    if _SIGN.search(text):
+        text = text.translate(_SIGNS)
     return text.translate(_simplified()) if _HAN_CHARACTER.search(text) else text
 
 
@@ -109,7 +121,7 @@ def _word_terms(word: str) -> tuple[str, ...]:
     >>> _word_terms("read_files")
     ('read_files', 'read', 'file')
     """
-    word = _unaccented(word.replace("\u2019", "'"))
+    word = _unaccented(word)
     if _ACRONYM.fullmatch(word):  # U.S. and US are one term
         return (word.replace(".", "").casefold()[:MAX_TERM],)
     if _DECIMAL.fullmatch(word):
@@ -119,24 +131,36 @@ def _word_terms(word: str) -> tuple[str, ...]:
     pieces = [piece for piece in _SEPARATOR.split(word) if piece.strip("'")]
     if not pieces:  # a run of underscores
         return ()
-    whole = word.replace("'", "").strip("_").casefold()
-    if not any(c.isdigit() for c in whole):
-        whole = whole.replace("-", "")  # e-mail is email; 2024-01-15 stays
-    terms = [_stem(whole)] if 0 < len(whole) <= MAX_TERM else []
-    if whole.endswith(("+", "#")):  # C++ is found by C too
-        terms.append(whole.rstrip("+#"))
-    if version := _VERSION.fullmatch(word):
-        terms.append(version[1])
+    terms: list[str] = []
+    for compound in _compounds(word):
+        whole = compound.replace("'", "").strip("_").casefold()
+        if not any(c.isdigit() for c in whole):
+            whole = whole.replace("-", "")  # e-mail is email; 2024-01-15 stays
+        terms += [_stem(whole)] if 0 < len(whole) <= MAX_TERM else []
+    if word.endswith(("+", "#")):  # C++ is found by C too
+        terms.append(_stem(pieces[-1].casefold()))
+    for version in _VERSION.finditer(word):  # v2.13.0 is found by 2.13.0 and by 2.13
+        terms += [version[0], version[1]]
     for run in pieces:
         if "'" in run:  # O'Brien is obrien and brien; don't is dont alone
             terms.extend(_stem(part.casefold()) for part in run.split("'") if len(part) > 3)
         piece = run.replace("'", "")
         camel = _CAMEL.findall(piece) if len(piece) <= MAX_TERM else []
-        if len(pieces) > 1 or len(piece) > MAX_TERM:
+        if len(pieces) > 1 or len(piece) > MAX_TERM or word[0] == ".":
             terms.append(_stem(piece.casefold()[:MAX_TERM]))
         if len(camel) > 1:
             terms.extend(_stem(part.casefold()) for part in camel if len(part) > 1 or part.isdigit())
     return tuple(dict.fromkeys(term for term in terms if term))
+
+
+def _compounds(word: str) -> list[str]:
+    """The whole, and what of it is made of parts again: model.py of gpt/model.py, foo_bar of foo_bar.baz."""
+    found = [word]
+    names = _PATH.split(word)
+    for parts in (names, *(name.split(".") for name in names)):
+        if len(parts) > 1:
+            found += [part for part in parts if _SEPARATOR.search(part.strip("_"))]
+    return found
 
 
 def terms(text: str) -> list[str]:
@@ -146,7 +170,10 @@ def terms(text: str) -> list[str]:
     """
     found: list[str] = []
     append = found.append
-    for match in _TOKEN.finditer(_normalize(text)):
+    text = _normalize(text)
+    if not text.isascii():
+        text = _BROKEN.sub("", text)
+    for match in _TOKEN.finditer(text):
         kind = match.lastgroup
         token = match.group()
         if kind == "plain":

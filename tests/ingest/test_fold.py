@@ -28,7 +28,10 @@ def test_english_words_are_stemmed() -> None:
 def test_identifiers_stay_whole_and_in_parts() -> None:
     assert terms("foo_bar") == ["foo_bar", "foo", "bar"]
     assert terms("v1.2.3")[:2] == ["v1.2.3", "1.2.3"]
-    assert {"src/gpt/model.py", "src", "gpt", "model", "py"} == set(terms("src/gpt/model.py"))
+    assert {"src/gpt/model.py", "model.py", "src", "gpt", "model", "py"} == set(terms("src/gpt/model.py"))
+    assert terms("foo_bar.baz") == ["foo_bar.baz", "foo_bar", "foo", "bar", "baz"]
+    assert "2.13" in set(terms("v2.13.0")) & set(terms("torch-2.13.1+cpu")) and "3.11" in terms("Python3.11")
+    assert terms(".gitignore") == [".gitignore", "gitignor"] and terms("... and. So") == ["and", "so"]
     assert {"get", "user", "name"} < set(terms("getUserName"))
     assert {"http", "server"} < set(terms("HTTPServer"))
     assert set(terms("GPT-2")) & set(terms("GPT2")) == {"gpt", "2"}
@@ -46,6 +49,22 @@ def test_chinese_gives_unigrams_and_bigrams() -> None:
     assert terms("後面第3章") == ["后", "面", "第", "后面", "面第", "3", "章"]
     assert terms("用GPT回答") == ["用", "gpt", "回", "答", "回答"]
     assert terms("カタ") == ["カ", "タ", "カタ"]
+
+
+def test_what_cannot_be_seen_parts_nothing() -> None:
+    assert terms("inter\u00adnational hand\u200bbook") == terms("international handbook")
+    assert terms("\ufeff葛\U000e0100飾区") == terms("葛飾区")
+    assert terms("e\u2011mail, don\u2018t, don\u02bct") == terms("e-mail, don't, don't")
+
+
+def test_a_line_of_chinese_may_be_broken_anywhere() -> None:
+    assert terms("打开数据\r\n 库文 件\u3000夹") == terms("打开数据库文件夹")
+    assert terms("标题\n\n正文") == ["标", "题", "标题", "正", "文", "正文"]  # but not across paragraphs
+
+
+def test_full_width_is_half_width() -> None:
+    assert terms("－－ｎｏ－ｃａｃｈｅ　Ｃ＋＋　ＨＴＴＰ／２　ｖ２．１３．０") == terms("--no-cache C++ HTTP/2 v2.13.0")
+    assert terms("１，２３４時") == ["1234", "时"] and terms("C#語言")[0] == "c#"
 
 
 def test_a_hash_or_base64_run_is_kept_short() -> None:
