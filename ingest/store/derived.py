@@ -14,20 +14,40 @@ import numpy as np
 
 from ingest.store import lexical, vectors
 from ingest.store.catalog import Catalog
-from ingest.store.files import Damaged
+from ingest.store.files import Damaged, read_manifest
 from ingest.store.lexical import LexicalIndex
 from ingest.store.lock import WriterLock
 from ingest.store.records import StoreBusy, StoreError
 from ingest.store.vectors import VectorIndex
 
 LOCK = "writer.lock"
-SAVE_FLOOR, SAVE_SHARE = (
-    4096,
-    0.25,
-)  # vectors are saved when this many, and this share, have changed; or at close
-LEFT_SHARE = 0.01  # at close, fewer changes than this share are left to be caught up: 1 ms per 1,000 vectors
+SAVE_AFTER = 32_768  # vectors are saved when so many have changed, or at close; catching up takes 1 s for 100,000
+LEFT_SHARE, LEFT_MOST = 0.01, 4_096  # at close, fewer changes than either are left to be caught up
 
 logger = logging.getLogger(__name__)
+
+
+def newest_derived(directory: Path) -> int:
+    """The newest commit that an index in ``directory`` was made from; -1 when there is none."""
+    newest = -1
+    for module in (lexical, vectors):
+        with contextlib.suppress(Damaged, KeyError, TypeError, ValueError):
+            newest = max(newest, int(read_manifest(directory / module.FOLDER / module.MANIFEST)["generation"]))
+    return newest
+
+
+def forget_derived(directory: Path) -> None:
+    """Delete the indexes: they are made anew from the database."""
+    for module in (lexical, vectors):
+        shutil.rmtree(directory / module.FOLDER, ignore_errors=True)
+
+
+def check(directory: Path) -> list[str]:
+    """What is wrong with the files of the indexes in ``directory``, a sentence each; every byte is read.
+
+    Nothing is wrong with indexes that are missing or older than the database: they are made from it.
+    """
+    return [*vectors.check(directory), *lexical.check(directory)]
 
 
 class Derived:
@@ -95,7 +115,7 @@ class Derived:
             self.lexical()
 
     def _worth_saving(self, index: VectorIndex) -> bool:
-        return index.unsaved > max(SAVE_FLOOR, SAVE_SHARE * len(index))
+        return index.broken or index.unsaved >= SAVE_AFTER
 
     def close(self) -> None:
         """The writer leaves the dense index saved, unless so little has changed that readers catch up at
@@ -104,16 +124,17 @@ class Derived:
         if self.locked and self._stale:
             with contextlib.suppress(StoreError):
                 index = self.vectors()
-                if index.unsaved > LEFT_SHARE * len(index):
-                    self.save_vectors()
+                if index.unsaved > min(LEFT_SHARE * len(index), LEFT_MOST):
+                    self.save_vectors(compact=True)
         self._vectors = self._lexical = None
 
-    def save_vectors(self) -> None:
+    def save_vectors(self, *, compact: bool = False) -> None:
         """Save the dense index; a failure costs the next start some time and is only logged."""
         if self._vectors is None:
             return
         try:
-            self._vectors.save(self.directory, self.catalog.generation, self.catalog.encoder.digest)
+            generation, digest = self.catalog.generation, self.catalog.encoder.digest
+            self._vectors.save(self.directory, generation, digest, compact=compact)
             self._saved = self.catalog.generation
             self._stale = False
         except OSError as error:

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +27,17 @@ def sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
-def write_atomic(path: Path, data: bytes | memoryview) -> None:
-    """Replace ``path`` by ``data`` so that every reader, now or after a crash, sees the old or the new file
-    whole.
+def write_atomic(path: Path, data: bytes | memoryview | Iterable[memoryview]) -> None:
+    """Replace ``path`` by ``data`` (or its parts, one after the other) so that every reader, now or after a
+    crash, sees the old or the new file whole.
 
     Raises OSError (disk full, no permission) and then leaves the old file in place.
     """
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
     try:
         with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
+            for part in [data] if isinstance(data, bytes | memoryview) else data:
+                stream.write(part)
             stream.flush()
             os.fsync(stream.fileno())
         Path(temporary).replace(path)

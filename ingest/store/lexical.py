@@ -219,13 +219,33 @@ def load(store: Path, verified: dict[str, Any] | None = None) -> tuple[LexicalIn
     files = manifest["files"]
     try:
         for name, entry in files.items():
-            size = (folder / name).stat().st_size
-            if size != entry[0] or (
-                (verified or {}).get(name) != entry and checksum(folder / name) != entry[1]
-            ):
-                raise Damaged(f"{folder.name}/{name}: checksum differs")
+            if (verified or {}).get(name) != entry:
+                _verify(folder / name, entry)
         ids = np.load(folder / IDS, allow_pickle=False)
         index = tantivy.Index.open(str(folder))
         return LexicalIndex(index, ids, int(manifest["deleted"]), folder, files), int(manifest["generation"])
     except (OSError, ValueError) as error:
         raise Damaged(str(error)) from error
+
+
+def _verify(path: Path, entry: list[Any]) -> None:
+    """Damaged (or OSError) unless the file is as its manifest tells: [size, sha256]."""
+    if path.stat().st_size != entry[0] or checksum(path) != entry[1]:
+        raise Damaged(f"{path.parent.name}/{path.name}: checksum differs")
+
+
+def check(store: Path) -> list[str]:
+    """What is wrong with the files, a sentence each; nothing is when there are none. Reads every byte."""
+    if not (store / FOLDER).exists():
+        return []
+    problems = []
+    try:
+        manifest = read_manifest(store / FOLDER / MANIFEST)
+        for name, entry in manifest["files"].items():
+            try:
+                _verify(store / FOLDER / str(manifest["folder"]) / name, entry)
+            except (Damaged, OSError) as error:
+                problems.append(f"{FOLDER}: {error}")
+    except (Damaged, KeyError, TypeError, AttributeError) as error:
+        problems.append(f"{FOLDER}: {error}")
+    return problems
