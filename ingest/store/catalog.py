@@ -1,4 +1,7 @@
-"""Reading the database: documents, texts, chunks, vectors, at one generation, from any thread."""
+"""Reading the database: documents, texts, chunks, vectors, at one generation, from any thread.
+
+Every row is compared with its seal, and every set of rows with the totals of the commit, before it is used.
+"""
 
 from __future__ import annotations
 
@@ -11,57 +14,15 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ingest.store import schema
+from ingest.store import rows, schema
 from ingest.store.records import ChunkRecord, DocumentRecord, EncoderStamp, StoreError
-from ingest.types import Omission
+from ingest.store.rows import from_sql, to_sql
+from ingest.store.seals import Totals, seal, set_digest
 
 T = TypeVar("T")
 
-_DOCUMENT = """SELECT d.id, d.path, r.path, d.title, d.kind, d.language, d.size, d.mtime_ns, d.digest,
-  d.encoding, d.characters_in, d.characters, d.chunk_count, d.omissions, d.metadata, d.parser_version
-  FROM documents d JOIN roots r ON r.id = d.root_id"""
-_CHUNK = """SELECT c.id, c.doc_id, d.path, d.title, c.headings, c.page, c.start, c."end", c.text, v.hash,
-  d.metadata, c.ordinal, c.header FROM chunks c
-  JOIN documents d ON d.id = c.doc_id JOIN vectors v ON v.id = c.vector_id"""
 _IN = "(SELECT value FROM json_each(?))"
 BATCH = 2000  # rows fetched under the lock at a time: a few milliseconds
-
-
-def to_sql(text: str) -> str | bytes:
-    """Text as a column takes it: names of files that are not valid UTF-8 (lone surrogates) become blobs."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "surrogatepass")
-    return text
-
-
-def from_sql(value: str | bytes) -> str:
-    """The inverse of `to_sql`."""
-    return value.decode("utf-8", "surrogatepass") if isinstance(value, bytes) else value
-
-
-def document_record(row: tuple[Any, ...]) -> DocumentRecord:
-    """A row of `_DOCUMENT` as a record."""
-    values = list(row)
-    values[1:4] = [from_sql(value) for value in row[1:4]]
-    values[13] = tuple(Omission(reason, count) for reason, count in json.loads(row[13]))
-    values[14] = json.loads(row[14])
-    return DocumentRecord(*values)
-
-
-def chunk_record(row: tuple[Any, ...]) -> ChunkRecord:
-    """A row of `_CHUNK` as a record."""
-    values = list(row)
-    for place in (2, 3, 8, 12):
-        values[place] = from_sql(row[place])
-    values[4] = tuple(json.loads(row[4]))
-    values[10] = json.loads(row[10])
-    return ChunkRecord(*values)
-
-
-def _embed_text(header: str | bytes, text: str | bytes) -> str:
-    return f"{from_sql(header)}\n{from_sql(text)}" if header else from_sql(text)
 
 
 class Catalog:
@@ -81,6 +42,7 @@ class Catalog:
             self._ids: np.ndarray | None = None
             self._waiting: np.ndarray | None = None
             self.encoder: EncoderStamp
+            self.totals: Totals
             self.advance()
         except BaseException:
             self.close()
@@ -96,68 +58,109 @@ class Catalog:
                 return work(self._connection)
             except sqlite3.ProgrammingError as error:
                 raise StoreError(f"The store {self.path.parent} has been closed; open it again.") from error
-            except sqlite3.Error as error:
+            except (sqlite3.Error, MemoryError) as error:  # a length that a disk has altered asks for gigabytes
                 raise schema.damaged(self.path, error) from error
 
     def rows(self, query: str, values: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
         """All rows of a query; StoreError when the database is damaged."""
         return self._guard(lambda connection: connection.execute(query, tuple(values)).fetchall())
 
+    def _select(self, query: str, values: Iterable[Any], convert: Callable[[tuple[Any, ...]], T]) -> list[T]:
+        """All rows of a query, each through ``convert``, which may raise sqlite3.DatabaseError."""
+        return self._guard(lambda connection: [convert(row) for row in connection.execute(query, tuple(values))])
+
     def advance(self) -> bool:
         """Move to the newest generation; False when this was it."""
 
-        def pin(connection: sqlite3.Connection) -> tuple[int, EncoderStamp]:
+        def pin(connection: sqlite3.Connection) -> tuple[int, EncoderStamp, Totals]:
             if connection.in_transaction:
                 connection.execute("COMMIT")
             connection.execute("BEGIN")
-            return int(schema.read_meta(connection, "generation")), schema.read_encoder(connection)
+            generation = int(schema.read_meta(connection, "generation"))
+            return generation, schema.read_encoder(connection), schema.read_totals(connection)
 
         before = self.generation
-        self.generation, self.encoder = self._guard(pin)
+        self.generation, self.encoder, self.totals = self._guard(pin)
         if self.generation != before:
             self._ids = self._waiting = None
         return self.generation != before
 
     def documents(self) -> list[DocumentRecord]:
-        return [document_record(row) for row in self.rows(f"{_DOCUMENT} ORDER BY d.id")]
+        """All documents, in the order in which they came in."""
+
+        def read(connection: sqlite3.Connection) -> list[DocumentRecord]:
+            found = connection.execute(f"{rows.DOCUMENT} ORDER BY d.id").fetchall()
+            records = [rows.document_record(row) for row in found]
+            totals = self.totals
+            if (len(found), set_digest([row[17] for row in found])) != (totals.documents, totals.document_seals):
+                raise sqlite3.DatabaseError(f"{len(found)} documents are found where {totals.documents} were stored")
+            return records
+
+        return self._guard(read)
+
+    def _documents(self, doc_ids: Iterable[int]) -> dict[int, DocumentRecord]:
+        query = f"{rows.DOCUMENT} WHERE d.id IN {_IN}"
+        found = self._select(query, (json.dumps(sorted(set(doc_ids))),), rows.document_record)
+        return {record.id: record for record in found}
 
     def document(self, doc_id: int) -> DocumentRecord:
-        for row in self.rows(f"{_DOCUMENT} WHERE d.id = ?", (doc_id,)):
-            return document_record(row)
+        for record in self._documents([doc_id]).values():
+            return record
         raise StoreError(f"There is no document {doc_id} in {self.path.parent}; it was changed or removed.")
 
     def find(self, path: str) -> DocumentRecord | None:
-        for row in self.rows(f"{_DOCUMENT} WHERE d.path = ?", (to_sql(path),)):
-            return document_record(row)
+        for record in self._select(f"{rows.DOCUMENT} WHERE d.path = ?", (to_sql(path),), rows.document_record):
+            return record
         return None
 
     def count(self) -> int:
-        return int(self.rows("SELECT count(*) FROM documents")[0][0])
+        return self.totals.documents
 
     def roots(self) -> list[str]:
-        query = "SELECT path FROM roots WHERE id IN (SELECT root_id FROM documents) ORDER BY path"
-        return [from_sql(row[0]) for row in self.rows(query)]
+        def check(row: tuple[Any, ...]) -> str:
+            path = from_sql(row[0])
+            if seal(path) != row[1]:
+                raise rows.altered("the name of a folder")
+            return path
+
+        query = "SELECT path, seal FROM roots WHERE id IN (SELECT root_id FROM documents) ORDER BY path"
+        return self._select(query, (), check)
 
     def text(self, doc_id: int) -> str:
-        for row in self.rows("SELECT text FROM documents WHERE id = ?", (doc_id,)):
-            return from_sql(row[0])
+        query = "SELECT id, text, text_digest FROM documents WHERE id = ?"
+        for text in self._select(query, (doc_id,), lambda row: rows.checked_text(*row)):
+            return text
         raise StoreError(f"There is no document {doc_id} in {self.path.parent}; it was changed or removed.")
+
+    def _chunks(self, where: str, value: object) -> list[ChunkRecord]:
+        found = self.rows(f"{rows.CHUNK} WHERE {where}", (value,))
+        documents = self._documents(row[1] for row in found)
+
+        def convert(connection: sqlite3.Connection) -> list[ChunkRecord]:
+            if any(row[1] not in documents for row in found):
+                raise sqlite3.DatabaseError("a chunk has lost its document")
+            return [rows.chunk_record(row, documents[row[1]]) for row in found]
+
+        return self._guard(convert)
 
     def chunks(self, chunk_ids: Iterable[int]) -> list[ChunkRecord]:
         """Records in the order asked for; ids that are not (or no longer) there are left out."""
         wanted = [int(number) for number in chunk_ids]
-        found = {}
+        found: dict[int, ChunkRecord] = {}
         for start in range(0, len(wanted), BATCH):
-            query = f"{_CHUNK} WHERE c.id IN {_IN}"
-            for row in self.rows(query, (json.dumps(wanted[start : start + BATCH]),)):
-                found[row[0]] = chunk_record(row)
+            records = self._chunks(f"c.id IN {_IN}", json.dumps(wanted[start : start + BATCH]))
+            found |= {record.id: record for record in records}
+        missing = [number for number in wanted if number not in found]
+        if missing and np.isin(missing, self.chunk_ids()).any():
+            raise schema.damaged(self.path, sqlite3.DatabaseError("a chunk is missing"))
         return [found[number] for number in wanted if number in found]
 
     def chunks_of(self, doc_id: int) -> list[ChunkRecord]:
-        return [
-            chunk_record(row)
-            for row in self.rows(f"{_CHUNK} WHERE c.doc_id = ? ORDER BY c.ordinal", (doc_id,))
-        ]
+        found = self._chunks("c.doc_id = ? ORDER BY c.ordinal", doc_id)
+        for record in self._documents([doc_id]).values():
+            if len(found) != record.chunk_count:
+                raise schema.damaged(self.path, sqlite3.DatabaseError(f"document {doc_id} has lost chunks"))
+        return found
 
     def chunk_ids(self) -> np.ndarray:
         """int64 (n,), ascending; read once per generation, as one string: a row each takes five times as
@@ -166,26 +169,47 @@ class Catalog:
         with self._lock:
             if self._ids is None:
                 joined = self.rows("SELECT group_concat(id) FROM chunks")[0][0]
-                self._ids = np.sort(np.fromstring(joined or "", dtype=np.int64, sep=","))
+                ids = np.sort(np.fromstring(joined or "", dtype=np.int64, sep=","))
+                if (len(ids), set_digest(ids)) != (self.totals.chunks, self.totals.chunk_ids):
+                    error = f"{len(ids)} chunks are found where {self.totals.chunks} were stored"
+                    raise schema.damaged(self.path, sqlite3.DatabaseError(error))
+                self._ids = ids
             return self._ids
 
     def chunk_ids_of(self, doc_ids: Iterable[int]) -> list[int]:
         """The chunks of some documents, ascending."""
-        query = f"SELECT id FROM chunks WHERE doc_id IN {_IN} ORDER BY id"
-        return [row[0] for row in self.rows(query, (json.dumps(list(doc_ids)),))]
+        wanted = json.dumps(list(doc_ids))
+        found = self.rows(f"SELECT id FROM chunks WHERE doc_id IN {_IN} ORDER BY id", (wanted,))
+        expected = self.rows(f"SELECT sum(chunk_count) FROM documents WHERE id IN {_IN}", (wanted,))[0][0]
+        if len(found) != (expected or 0):
+            raise schema.damaged(self.path, sqlite3.DatabaseError("some documents have lost chunks"))
+        return [row[0] for row in found]
 
     def collections(self) -> dict[str, str]:
         """Path of a folder or file -> name of the collection that what lies there belongs to."""
-        rows = self.rows("SELECT value FROM meta WHERE key = 'collections'")
-        return dict(json.loads(rows[0][0])) if rows else {}
+        return dict(self._guard(lambda connection: schema.read_meta(connection, "collections", {})))
+
+    def quarantined(self) -> dict[str, str]:
+        """Path of a file that could not be taken in -> the reason."""
+        return dict(self._guard(lambda connection: schema.read_meta(connection, "quarantined", {})))
 
     def waiting_ids(self) -> np.ndarray:
         """int64 (n,), ascending: the chunks whose vectors are still to be made; read once per generation."""
         with self._lock:
             if self._waiting is None:
-                query = "SELECT c.id FROM vectors v JOIN chunks c ON c.vector_id = v.id WHERE v.data IS NULL"
-                self._waiting = np.array(sorted(row[0] for row in self.rows(query)), dtype=np.int64)
+                waiting = [row[0] for row in self.rows("SELECT id FROM vectors WHERE data IS NULL")]
+                query = f"{rows.VECTOR} WHERE v.id IN {_IN}"
+                found: list[tuple[int, bytes | None]] = []
+                for start in range(0, len(waiting), BATCH):
+                    found += self._select(query, (json.dumps(waiting[start : start + BATCH]),), self._vector_row)
+                if len(waiting) != self.totals.waiting or any(data is not None for _, data in found):
+                    raise schema.damaged(self.path, sqlite3.DatabaseError("the list of waiting vectors is wrong"))
+                self._waiting = np.array(sorted(number for number, _ in found), dtype=np.int64)
             return self._waiting
+
+    def _vector_row(self, row: tuple[Any, ...]) -> tuple[int, bytes | None]:
+        rows.check_chunk(row)
+        return row[0], rows.check_vector(row[8], row[10], row[11], self.encoder.dimension)
 
     def dense_ids(self) -> np.ndarray:
         """int64 (n,), ascending: the chunks that have a vector."""
@@ -194,28 +218,28 @@ class Catalog:
 
     def waiting_texts(self, limit: int) -> list[tuple[str, str]]:
         """(hash, header + text) of up to ``limit`` vectors that are still to be made, the oldest first."""
-        query = """SELECT v.hash, c.header, c.text FROM vectors v
-          JOIN chunks c ON c.id = (SELECT min(id) FROM chunks WHERE vector_id = v.id)
-          WHERE v.data IS NULL ORDER BY v.id LIMIT ?"""
-        return [(key, _embed_text(header, text)) for key, header, text in self.rows(query, (limit,))]
+        query = f"""{rows.CHUNK} WHERE c.id IN (SELECT (SELECT min(id) FROM chunks WHERE vector_id = w.id)
+          FROM vectors w WHERE w.data IS NULL ORDER BY w.id LIMIT ?) ORDER BY v.id"""
+        return self._select(query, (limit,), lambda row: (row[8], rows.embed_text(row)))
 
     def lexical_texts(self, chunk_ids: np.ndarray) -> Iterator[tuple[int, str]]:
         """(chunk id, header + text) for the lexical index."""
-        query = f"SELECT id, header, text FROM chunks WHERE id IN {_IN}"
+        query = f"{rows.CHUNK} WHERE c.id IN {_IN}"
         for start in range(0, len(chunk_ids), BATCH):
-            for number, header, text in self.rows(
-                query, (json.dumps(chunk_ids[start : start + BATCH].tolist()),)
-            ):
-                yield number, _embed_text(header, text)
+            wanted = chunk_ids[start : start + BATCH].tolist()
+            found = self._select(query, (json.dumps(wanted),), lambda row: (row[0], rows.embed_text(row)))
+            if len(found) != len(wanted):
+                raise schema.damaged(self.path, sqlite3.DatabaseError("chunks are missing"))
+            yield from found
 
     def vectors(self, chunk_ids: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Batches of (ids int64 (m,), vectors float32 (m, d)) for the dense index."""
-        query = "SELECT c.id, v.data FROM chunks c JOIN vectors v ON v.id = c.vector_id"
-        query += f" WHERE v.data IS NOT NULL AND c.id IN {_IN}"
-        size = self.encoder.dimension * 4
+        """Batches of (ids int64 (m,), vectors float32 (m, d)) for the dense index, of chunks in `dense_ids`."""
+        query = f"{rows.VECTOR} WHERE c.id IN {_IN}"
         for start in range(0, len(chunk_ids), BATCH):
-            rows = self.rows(query, (json.dumps(chunk_ids[start : start + BATCH].tolist()),))
-            if any(len(data) != size for _, data in rows):
-                raise schema.damaged(self.path, ValueError("a vector has the wrong length"))
-            ids = np.array([number for number, _ in rows], dtype=np.int64)
-            yield ids, np.frombuffer(b"".join(data for _, data in rows), np.float32).reshape(len(rows), -1)
+            wanted = chunk_ids[start : start + BATCH].tolist()
+            found = self._select(query, (json.dumps(wanted),), self._vector_row)
+            data = [vector for _, vector in found if vector is not None]
+            if len(data) != len(wanted):
+                raise schema.damaged(self.path, sqlite3.DatabaseError("vectors are missing"))
+            ids = np.array([number for number, _ in found], dtype=np.int64)
+            yield ids, np.frombuffer(b"".join(data), "<f4").astype(np.float32).reshape(len(found), -1)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
+import secrets
 import sqlite3
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 
-from ingest.store import schema
-from ingest.store.catalog import to_sql
+from ingest.store import rows, schema
 from ingest.store.records import EncoderStamp, NewDocument, StoreError, chunk_hash
+from ingest.store.rows import to_sql
+from ingest.store.seals import Totals, seal, text_digest, vector_seal
 from ingest.types import Chunk
 
 
@@ -29,6 +31,7 @@ class Changes:
         self._dirty = False
         self._paths: set[str] = set()  # touched since the last commit: each must name one document in the end
         self._orphans: set[int] = set()  # vectors that lost a chunk since the last commit
+        self._totals = Totals()  # as this transaction has them; read when it begins
 
     def close(self) -> None:
         self._connection.close()
@@ -36,10 +39,13 @@ class Changes:
     def _begin(self) -> sqlite3.Connection:
         if not self._connection.in_transaction:
             self._connection.execute("BEGIN IMMEDIATE")
+            self._totals = schema.read_totals(self._connection)
             if self._instead is not None:  # in every attempt, so that a rollback cannot lead to mixed vectors
                 for table in ("chunks", "documents", "vectors", "roots"):
                     self._connection.execute(f"DELETE FROM {table}")
                 schema.write_meta(self._connection, "encoder", asdict(self._instead))
+                last = self._totals
+                self._totals = Totals(last_document=last.last_document, last_chunk=last.last_chunk)
                 self._dirty = True
         return self._connection
 
@@ -62,12 +68,14 @@ class Changes:
         except (TypeError, ValueError) as error:
             raise StoreError(f"{document.path}: metadata must be JSON values ({error}).") from error
         connection = self._changed(document.path)
+        before = replace(self._totals)
         connection.execute("SAVEPOINT put")
         try:
             doc_id = self._insert(connection, document, chunks, vectors)
         except BaseException:
             with contextlib.suppress(sqlite3.Error):  # a full disk has rolled back everything already
                 connection.execute("ROLLBACK TO put")
+            self._totals = before
             raise
         connection.execute("RELEASE put")
         return doc_id
@@ -82,84 +90,110 @@ class Changes:
         path = to_sql(document.path)
         for (old,) in connection.execute("SELECT id FROM documents WHERE path=?", (path,)).fetchall():
             self._drop(old)
+        doc_id = self._totals.last_document + 1
         omissions = json.dumps([[omission.reason, omission.characters] for omission in document.omissions])
-        cursor = connection.execute(
-            "INSERT INTO documents (path, root_id, title, kind, language, size, mtime_ns, digest, encoding,"
-            " characters_in, characters, chunk_count, omissions, metadata, parser_version, text)"
-            " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-            (
-                *(path, self._root(document.root), to_sql(document.title), document.kind, document.language),
-                *(
-                    document.size,
-                    document.mtime_ns,
-                    document.digest,
-                    document.encoding,
-                    document.characters_in,
-                ),
-                *(len(document.text), len(chunks), omissions, json.dumps(dict(document.metadata))),
-                *(document.parser_version, to_sql(document.text)),
-            ),
+        root_id, digest = self._root(document.root), text_digest(document.text)
+        values = (
+            *(doc_id, document.path, document.root, document.title, document.kind, document.language),
+            *(document.size, document.mtime_ns, document.digest, document.encoding, document.characters_in),
+            *(len(document.text), len(chunks), omissions, json.dumps(dict(document.metadata))),
+            *(document.parser_version, digest),
         )
-        doc_id = int(cursor.lastrowid or 0)
+        mark = seal(*values)
+        connection.execute(
+            "INSERT INTO documents (id, path, root_id, title, kind, language, size, mtime_ns, digest, encoding,"
+            " characters_in, characters, chunk_count, omissions, metadata, parser_version, text_digest, seal, text)"
+            " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            (doc_id, path, root_id, to_sql(document.title), *values[4:], mark, to_sql(document.text)),
+        )
+        first = self._totals.last_chunk + 1
         connection.executemany(
-            'INSERT INTO chunks (doc_id, ordinal, start, "end", page, vector_id, headings, header, text)'
-            " VALUES (?,?,?,?,?,?,?,?,?)",
+            'INSERT INTO chunks (id, doc_id, ordinal, start, "end", page, vector_id, seal, headings, header, text)'
+            " VALUES (?,?,?,?,?,?,?,?,?,?,?)",
             [
-                (
-                    *(doc_id, chunk.ordinal, chunk.start, chunk.end, chunk.page, self._vector(chunk, vector)),
-                    *(json.dumps(chunk.headings), to_sql(chunk.header), to_sql(chunk.text)),
-                )
-                for chunk, vector in zip(chunks, vectors, strict=True)
+                self._chunk_row(number, doc_id, chunk, vector)
+                for number, (chunk, vector) in enumerate(zip(chunks, vectors, strict=True), first)
             ],
         )
+        self._totals.last_document, self._totals.last_chunk = doc_id, first + len(chunks) - 1
+        self._totals.count_documents([mark], 1)
+        self._totals.count_chunks(list(range(first, first + len(chunks))), 1)
         return doc_id
+
+    def _chunk_row(self, number: int, doc_id: int, chunk: Chunk, vector: np.ndarray | None) -> tuple[object, ...]:
+        key, headings = chunk_hash(chunk.embed_text), json.dumps(chunk.headings)
+        place = (number, doc_id, chunk.ordinal, chunk.start, chunk.end, chunk.page)
+        mark = rows.chunk_seal((*place, headings, chunk.header, key))
+        return (*place, self._vector(key, vector), mark, headings, to_sql(chunk.header), to_sql(chunk.text))
 
     def _root(self, root: str) -> int:
         connection = self._connection
-        connection.execute("INSERT OR IGNORE INTO roots (path) VALUES (?)", (to_sql(root),))
+        connection.execute("INSERT OR IGNORE INTO roots (path, seal) VALUES (?,?)", (to_sql(root), seal(root)))
         return int(connection.execute("SELECT id FROM roots WHERE path=?", (to_sql(root),)).fetchone()[0])
 
-    def _vector(self, chunk: Chunk, vector: np.ndarray | None) -> int:
-        key = chunk_hash(chunk.embed_text)
+    def _vector(self, key: str, vector: np.ndarray | None) -> int:
         found = self._connection.execute("SELECT id FROM vectors WHERE hash=?", (key,)).fetchone()
-        data = None if vector is None else vector.astype("<f4").tobytes()
         if found:
-            if data is not None:
-                self._connection.execute("UPDATE vectors SET data=? WHERE id=? AND data IS NULL", (data, found[0]))
+            if vector is not None:
+                self._fill(key, vector)
             return int(found[0])
-        cursor = self._connection.execute("INSERT INTO vectors (hash, data) VALUES (?,?)", (key, data))
+        data = None if vector is None else vector.astype("<f4").tobytes()
+        query = "INSERT INTO vectors (hash, seal, data) VALUES (?,?,?)"
+        cursor = self._connection.execute(query, (key, vector_seal(key, data), data))
         return int(cursor.lastrowid or 0)
 
     def fill(self, vectors: Mapping[str, np.ndarray]) -> None:
         """Give the chunks of these hashes the vectors that they wait for: {hash: float32 (d,), length 1}."""
-        connection = self._changed()
-        connection.executemany(
-            "UPDATE vectors SET data=? WHERE hash=? AND data IS NULL",
-            [(vector.astype("<f4").tobytes(), key) for key, vector in vectors.items()],
-        )
+        self._changed()
+        for key, vector in vectors.items():
+            self._fill(key, vector)
+
+    def _fill(self, key: str, vector: np.ndarray) -> None:
+        data = vector.astype("<f4").tobytes()
+        query = "UPDATE vectors SET data=?, seal=? WHERE hash=? AND data IS NULL"
+        self._connection.execute(query, (data, vector_seal(key, data), key))
 
     def _drop(self, doc_id: int) -> None:
-        rows = self._connection.execute("SELECT vector_id FROM chunks WHERE doc_id=?", (doc_id,))
-        self._orphans.update(row[0] for row in rows.fetchall())
+        mark, count = self._connection.execute(
+            "SELECT seal, chunk_count FROM documents WHERE id=?", (doc_id,)
+        ).fetchone()
+        found = self._connection.execute("SELECT id, vector_id FROM chunks WHERE doc_id=?", (doc_id,)).fetchall()
+        if len(found) != count:
+            raise sqlite3.DatabaseError(f"document {doc_id} has lost chunks")
+        self._orphans.update(row[1] for row in found)
         self._connection.execute("DELETE FROM documents WHERE id=?", (doc_id,))
+        self._totals.count_documents([mark], -1)
+        self._totals.count_chunks([row[0] for row in found], -1)
+
+    def _update(self, doc_id: int, path: str | None, root: str | None, size: int | None, mtime_ns: int) -> None:
+        """Change where and what the file of a document is, and seal the row anew."""
+        row = self._begin().execute(f"{rows.DOCUMENT} WHERE d.id=?", (doc_id,)).fetchone()
+        if row is None:
+            raise StoreError(f"There is no document {doc_id} in {self.path.parent}; it was changed or removed.")
+        rows.check_document(row)
+        connection = self._changed(path)
+        values = list(rows.document_values(row))
+        values[1], values[2] = path or values[1], root or values[2]
+        values[6], values[7] = values[6] if size is None else size, mtime_ns
+        mark = seal(*values)
+        connection.execute(
+            "UPDATE documents SET path=?, root_id=?, size=?, mtime_ns=?, seal=? WHERE id=?",
+            (to_sql(values[1]), self._root(values[2]), values[6], mtime_ns, mark, doc_id),
+        )
+        self._totals.count_documents([row[17]], -1)
+        self._totals.count_documents([mark], 1)
 
     def _exists(self, doc_id: int) -> None:
         if not self._begin().execute("SELECT 1 FROM documents WHERE id=?", (doc_id,)).fetchone():
-            raise StoreError(
-                f"There is no document {doc_id} in {self.path.parent}; it was changed or removed."
-            )
+            raise StoreError(f"There is no document {doc_id} in {self.path.parent}; it was changed or removed.")
 
     def touch(self, doc_id: int, mtime_ns: int, size: int) -> None:
         """The file's date or size changed, its content did not."""
-        self._exists(doc_id)
-        query = "UPDATE documents SET mtime_ns=?, size=? WHERE id=?"
-        self._changed().execute(query, (mtime_ns, size, doc_id))
+        self._update(doc_id, None, None, size, mtime_ns)
 
     def move(self, doc_id: int, path: str, root: str, mtime_ns: int) -> None:
         """The same content under another name; chunks, vectors and ids stay."""
-        self._exists(doc_id)
-        query = "UPDATE documents SET path=?, root_id=?, mtime_ns=? WHERE id=?"
-        self._changed(path).execute(query, (to_sql(path), self._root(root), mtime_ns, doc_id))
+        self._update(doc_id, path, root, None, mtime_ns)
 
     def remove(self, doc_id: int) -> None:
         """Forget a document with its chunks."""
@@ -169,14 +203,19 @@ class Changes:
 
     def collect(self, paths: Sequence[str], name: str) -> None:
         """What lies at ``paths`` belongs to the collection ``name`` from now on; "" takes it out of any."""
-        connection = self._begin()
-        row = connection.execute("SELECT value FROM meta WHERE key='collections'").fetchone()
-        before = json.loads(row[0]) if row else {}
+        before = schema.read_meta(self._begin(), "collections", {})
         after = {path: known for path, known in before.items() if path not in paths}
         if name:
             after |= dict.fromkeys(paths, name)
         if after != before:
             schema.write_meta(self._changed(), "collections", after)
+
+    def quarantine(self, found: Mapping[str, str], forget: Callable[[str], bool]) -> None:
+        """Keep {path: reason} of files that could not be taken in, in place of the entries that ``forget`` names."""
+        before = schema.read_meta(self._begin(), "quarantined", {})
+        after = {path: reason for path, reason in before.items() if not forget(path)} | dict(found)
+        if after != before:
+            schema.write_meta(self._changed(), "quarantined", after)
 
     def find(self, path: str) -> int | None:
         """The document at a path as this transaction has it."""
@@ -185,12 +224,13 @@ class Changes:
 
     def cached_vectors(self, hashes: Sequence[str]) -> dict[str, np.ndarray]:
         """Vectors already known for chunks of these hashes: {hash: float32 (d,)}."""
-        query = (
-            "SELECT hash, data FROM vectors WHERE data IS NOT NULL AND hash IN (SELECT value FROM json_each(?))"
-        )
+        query = "SELECT hash, seal, data FROM vectors WHERE hash IN (SELECT value FROM json_each(?))"
         connection = self._connection if self._instead is None else self._begin()
-        rows = connection.execute(query, (json.dumps(list(hashes)),)).fetchall()
-        return {key: np.frombuffer(data, "<f4").astype(np.float32) for key, data in rows}
+        found = {}
+        for key, mark, data in connection.execute(query, (json.dumps(list(hashes)),)):
+            if rows.check_vector(key, mark, data, self.encoder.dimension) is not None:
+                found[key] = rows.vector(data)
+        return found
 
     def commit(self) -> bool:
         """Make everything since the last commit visible at once; False when there was nothing."""
@@ -204,16 +244,20 @@ class Changes:
             named = connection.execute("SELECT id FROM documents WHERE path=?", (to_sql(path),)).fetchall()
             if len(named) > 1:
                 self.rollback()
-                raise StoreError(
-                    f"Two documents were to be stored as {path}; nothing of this commit was kept."
-                )
+                raise StoreError(f"Two documents were to be stored as {path}; nothing of this commit was kept.")
         orphans = json.dumps(sorted(self._orphans))
         connection.execute(
             "DELETE FROM vectors WHERE id IN (SELECT value FROM json_each(?))"
             " AND NOT EXISTS (SELECT 1 FROM chunks WHERE vector_id = vectors.id)",
             (orphans,),
         )
-        schema.write_meta(connection, "generation", int(schema.read_meta(connection, "generation")) + 1)
+        generation = int(schema.read_meta(connection, "generation")) + 1
+        schema.write_meta(connection, "generation", generation)
+        query = "SELECT count(*) FROM vectors WHERE data IS NULL"
+        self._totals.waiting = int(connection.execute(query).fetchone()[0])
+        schema.write_totals(connection, self._totals)
+        connection.execute("INSERT INTO history VALUES (?,?)", (generation, secrets.token_hex(8)))
+        connection.execute("DELETE FROM history WHERE generation <= ?", (generation - schema.HISTORY,))
         connection.execute("COMMIT")
         self._instead = None
         self._forget()

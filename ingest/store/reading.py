@@ -70,9 +70,7 @@ class Reading:
         """StoreError when there is no such chunk (any more)."""
         for record in self.chunks([chunk_id]):
             return record
-        raise StoreError(
-            f"There is no chunk {chunk_id} in {self.directory}; its document was changed or removed."
-        )
+        raise StoreError(f"There is no chunk {chunk_id} in {self.directory}; its document was changed or removed.")
 
     def chunks(self, chunk_ids: Iterable[int]) -> list[ChunkRecord]:
         """Records in the order asked for; ids that are not (or no longer) there are left out."""
@@ -94,25 +92,23 @@ class Reading:
         """Path of a folder or file -> name of the collection that what lies there belongs to."""
         return self._read(lambda catalog: catalog.collections())
 
-    def dense(
-        self, vector: np.ndarray, k: int, *, allowed: Collection[int] | None = None
-    ) -> list[tuple[int, float]]:
+    def quarantined(self) -> dict[str, str]:
+        """Path of a file that could not be taken in -> the reason."""
+        return self._read(lambda catalog: catalog.quarantined())
+
+    def dense(self, vector: np.ndarray, k: int, *, allowed: Collection[int] | None = None) -> list[tuple[int, float]]:
         """The ``k`` chunks nearest to ``vector`` (float32 (d,)) among ``allowed``: (chunk id, cosine), best
         first.
         """
         query = np.asarray(vector, dtype=np.float32).reshape(-1)
         if query.shape != (self.encoder.dimension,) or not np.isfinite(query).all():
-            raise StoreError(
-                f"A query vector needs {self.encoder.dimension} finite numbers; got {query.size}."
-            )
+            raise StoreError(f"A query vector needs {self.encoder.dimension} finite numbers; got {query.size}.")
         with self._latch.shared():
             with self._loading:
                 index = self._derived.vectors()
             return index.search(query, k, allowed)
 
-    def lexical(
-        self, query: str, k: int, *, allowed: Collection[int] | None = None
-    ) -> list[tuple[int, float]]:
+    def lexical(self, query: str, k: int, *, allowed: Collection[int] | None = None) -> list[tuple[int, float]]:
         """The ``k`` best chunks by BM25 for any text, among ``allowed``: (chunk id, score), best first."""
         with self._latch.shared():
             with self._loading:

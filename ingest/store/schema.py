@@ -3,45 +3,47 @@
 from __future__ import annotations
 
 import json
+import secrets
 import sqlite3
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ingest.store.records import EncoderStamp, StoreError
+from ingest.store.seals import Totals, seal
 
 DATABASE = "store.sqlite3"
-VERSION = 2
+VERSION = 3
 APPLICATION = 0x4F424F4B  # "OBOK", in the file's header: tells a store from any other SQLite file
 
-# Document and chunk ids are AUTOINCREMENT: never used twice, so an id in the derived indexes either means
-# what it meant or nothing. Paths are checked for uniqueness at commit, so that two files may swap names in
-# one commit. The text is the last column: SQLite then reads the others without walking its overflow pages.
-# A vector without data waits for the encoder: its chunks are found by their words meanwhile.
+# Paths are checked for uniqueness at commit, so that two files may swap names in one commit. The text is the last
+# column: SQLite then reads the others without walking its overflow pages. A vector without data waits for the
+# encoder: its chunks are found by their words meanwhile. What a seal is made of is said in `rows`.
 TABLES = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE roots (id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE);
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL, seal INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE roots (id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, seal INTEGER NOT NULL);
 CREATE TABLE documents (
-  id INTEGER PRIMARY KEY AUTOINCREMENT, path TEXT NOT NULL, root_id INTEGER NOT NULL REFERENCES roots(id),
+  id INTEGER PRIMARY KEY, path TEXT NOT NULL, root_id INTEGER NOT NULL REFERENCES roots(id),
   title TEXT NOT NULL, kind TEXT NOT NULL, language TEXT NOT NULL, size INTEGER NOT NULL,
   mtime_ns INTEGER NOT NULL, digest TEXT NOT NULL, encoding TEXT, characters_in INTEGER NOT NULL,
   characters INTEGER NOT NULL, chunk_count INTEGER NOT NULL, omissions TEXT NOT NULL, metadata TEXT NOT NULL,
-  parser_version TEXT NOT NULL, text TEXT NOT NULL);
+  parser_version TEXT NOT NULL, text_digest TEXT NOT NULL, seal INTEGER NOT NULL, text TEXT NOT NULL);
 CREATE INDEX documents_path ON documents(path);
 CREATE INDEX documents_root ON documents(root_id);
-CREATE TABLE vectors (id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, data BLOB);
+CREATE TABLE vectors (id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, seal INTEGER NOT NULL, data BLOB);
 CREATE INDEX vectors_waiting ON vectors(id) WHERE data IS NULL;
 CREATE TABLE chunks (
-  id INTEGER PRIMARY KEY AUTOINCREMENT,
-  doc_id INTEGER NOT NULL REFERENCES documents(id) ON DELETE CASCADE, ordinal INTEGER NOT NULL,
-  start INTEGER NOT NULL, "end" INTEGER NOT NULL, page INTEGER,
-  vector_id INTEGER NOT NULL REFERENCES vectors(id), headings TEXT NOT NULL, header TEXT NOT NULL,
-  text TEXT NOT NULL);
+  id INTEGER PRIMARY KEY, doc_id INTEGER NOT NULL REFERENCES documents(id) ON DELETE CASCADE,
+  ordinal INTEGER NOT NULL, start INTEGER NOT NULL, "end" INTEGER NOT NULL, page INTEGER,
+  vector_id INTEGER NOT NULL REFERENCES vectors(id), seal INTEGER NOT NULL, headings TEXT NOT NULL,
+  header TEXT NOT NULL, text TEXT NOT NULL);
 CREATE INDEX chunks_document ON chunks(doc_id);
 CREATE INDEX chunks_vector ON chunks(vector_id);
+CREATE TABLE history (generation INTEGER PRIMARY KEY, token TEXT NOT NULL);
 """
+HISTORY = 10_000  # commits whose tokens are kept; an index older than that is built anew
 
-
+_EXPECTED = {" ".join(statement.split()) for statement in TABLES.split(";") if statement.strip()}
 _PASSING = (
     "unable to open",
     "database is locked",
@@ -54,20 +56,23 @@ _PASSING = (
 def damaged(path: Path, error: Exception) -> StoreError:
     """The sentence for a database that SQLite cannot read, now or ever."""
     if isinstance(error, sqlite3.OperationalError) and str(error).startswith(_PASSING):
-        return StoreError(
-            f"{path} cannot be used now ({error}); see to disk and permissions, then try again."
-        )
+        return StoreError(f"{path} cannot be used now ({error}); see to disk and permissions, then try again.")
     return StoreError(
-        f"{path} is damaged ({error}); build a new store from your files: "
-        f"python -m ingest PATH --store NEW_FOLDER, then delete {path.parent}."
+        f"{path} is damaged ({error or type(error).__name__}); mend it: python -m ingest repair --store {path.parent}."
+    )
+
+
+def lost_commits(path: Path, here: int, elsewhere: int) -> StoreError:
+    """The sentence for a database that is older than the indexes made from it: its log was damaged or deleted."""
+    return StoreError(
+        f"{path} is at commit {here}, but its indexes have seen commit {elsewhere}: the last commits were lost with a "
+        f"damaged or deleted {path.name}-wal; mend it: python -m ingest repair --store {path.parent}."
     )
 
 
 def missing(directory: str | Path) -> StoreError:
     """The sentence for a folder without a store, or with one whose creation was interrupted."""
-    return StoreError(
-        f"There is no store in {directory}; make one: python -m ingest PATH --store {directory}."
-    )
+    return StoreError(f"There is no store in {directory}; make one: python -m ingest PATH --store {directory}.")
 
 
 def connect(path: Path, *, write: bool) -> sqlite3.Connection:
@@ -84,6 +89,8 @@ def connect(path: Path, *, write: bool) -> sqlite3.Connection:
             raise
         connection = _open(f"{path.as_uri()}?immutable=1")
     connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA cell_size_check=ON")
+    connection.execute("PRAGMA trusted_schema=OFF")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA journal_size_limit=67108864")
     if not write:
@@ -111,6 +118,8 @@ def create(path: Path, encoder: EncoderStamp) -> None:
         for statement in TABLES.split(";"):
             connection.execute(statement)
         write_meta(connection, "generation", 0)
+        write_totals(connection, Totals())
+        connection.execute("INSERT INTO history VALUES (0, ?)", (secrets.token_hex(8),))
         write_meta(connection, "encoder", asdict(encoder))
         connection.execute(f"PRAGMA application_id={APPLICATION}")
         connection.execute(f"PRAGMA user_version={VERSION}")  # last: a file with a version is complete
@@ -152,19 +161,40 @@ def check_version(connection: sqlite3.Connection, path: Path) -> None:
             f"{path} was written by a newer Openbook (format {version}, this one reads {VERSION}); "
             "upgrade it: pip install --upgrade openbook."
         )
+    found = dict(connection.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL").fetchall())
+    if {" ".join(str(sql).split()) for sql in found.values()} != _EXPECTED:
+        raise sqlite3.DatabaseError("its tables are not as they were made")
+    with path.open("rb") as stream:
+        if stream.read(20)[18:20] != b"\2\2":
+            raise sqlite3.DatabaseError("its header is not as it was made")
 
 
-def read_meta(connection: sqlite3.Connection, key: str) -> Any:
-    """A value of the meta table."""
-    row = connection.execute("SELECT value FROM meta WHERE key=?", (key,)).fetchone()
+def read_meta(connection: sqlite3.Connection, key: str, default: Any = None) -> Any:
+    """A value of the meta table; sqlite3.DatabaseError when it is altered, or missing without a ``default``."""
+    row = connection.execute("SELECT value, seal FROM meta WHERE key=?", (key,)).fetchone()
     if row is None:
-        raise sqlite3.DatabaseError(f"the entry {key} is missing")
+        if default is None:
+            raise sqlite3.DatabaseError(f"the entry {key} is missing")
+        return default
+    if not isinstance(row[0], str) or seal(key, row[0]) != row[1]:
+        raise sqlite3.DatabaseError(f"the entry {key} is not as it was written")
     return json.loads(row[0])
 
 
 def write_meta(connection: sqlite3.Connection, key: str, value: Any) -> None:
     """Set a value of the meta table."""
-    connection.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", (key, json.dumps(value)))
+    text = json.dumps(value)
+    connection.execute("INSERT OR REPLACE INTO meta VALUES (?,?,?)", (key, text, seal(key, text)))
+
+
+def read_totals(connection: sqlite3.Connection) -> Totals:
+    """What the last commit left."""
+    return Totals(**read_meta(connection, "totals"))
+
+
+def write_totals(connection: sqlite3.Connection, totals: Totals) -> None:
+    """Keep what this commit leaves."""
+    write_meta(connection, "totals", asdict(totals))
 
 
 def read_encoder(connection: sqlite3.Connection) -> EncoderStamp:

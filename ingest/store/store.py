@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -16,6 +16,7 @@ from ingest.store import schema
 from ingest.store.catalog import Catalog
 from ingest.store.changes import Changes
 from ingest.store.derived import LOCK
+from ingest.store.layout import forget_indexes, newest_index
 from ingest.store.lock import WriterLock
 from ingest.store.reading import Reading
 from ingest.store.records import EncoderStamp, NewDocument, StoreError
@@ -76,9 +77,13 @@ class Store(Reading):
             if write:
                 lock = WriterLock(folder / LOCK)
             if make is not None and schema.is_blank(path):
+                forget_indexes(folder)
                 schema.create(path, make)
+            seen = newest_index(folder)  # before the database: a writer goes the other way
             catalog = Catalog(path)
             try:
+                if seen > catalog.generation:
+                    raise schema.lost_commits(path, catalog.generation, seen)
                 stored = catalog.encoder
                 fits = encoder is None or encoder.matches(stored)
                 if not fits and not (write and rebuild):
@@ -144,9 +149,7 @@ class Store(Reading):
 
     def _write(self, work: Callable[[Changes], T]) -> T:
         if self._changes is None:
-            raise StoreError(
-                f"The store {self.directory} was opened for reading only; open it with write=True."
-            )
+            raise StoreError(f"The store {self.directory} was opened for reading only; open it with write=True.")
         with self._writing:
             if self._closed:
                 raise StoreError(f"The store {self.directory} has been closed; open it again.")
@@ -181,9 +184,7 @@ class Store(Reading):
         def work(changes: Changes) -> int:
             shape = (len(chunks), changes.encoder.dimension)
             if (rows.shape != shape and (rows.size or len(chunks))) or not np.isfinite(rows).all():
-                raise StoreError(
-                    f"{document.path}: vectors must be {shape} finite numbers; got {rows.shape}."
-                )
+                raise StoreError(f"{document.path}: vectors must be {shape} finite numbers; got {rows.shape}.")
             return changes.put(document, chunks, list(unit(rows.reshape(shape))))
 
         return self._write(work)
@@ -211,6 +212,10 @@ class Store(Reading):
     def collect(self, paths: Sequence[str], name: str) -> None:
         """Put what lies at ``paths`` (folders or files) into the collection ``name``; "" takes it out of any."""
         self._write(lambda changes: changes.collect(paths, name))
+
+    def quarantine(self, found: Mapping[str, str], forget: Callable[[str], bool]) -> None:
+        """Keep {path: reason} of files that could not be taken in; earlier entries go where ``forget`` says so."""
+        self._write(lambda changes: changes.quarantine(found, forget))
 
     def pending(self, path: str) -> int | None:
         """The id of the document at ``path`` as the coming commit would leave it."""

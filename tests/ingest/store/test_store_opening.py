@@ -85,7 +85,7 @@ def test_damaged_database_tells_how_to_rebuild(filled: Callable[[], Path], damag
         for place in range(4096, len(data), 512):
             data[place : place + 64] = os.urandom(64)
     path.write_bytes(data)
-    message = r"is damaged .*python -m ingest PATH --store NEW_FOLDER"
+    message = r"is damaged .*python -m ingest repair --store"
     with pytest.raises(StoreError, match=message), Store.open(home) as reader:
         for record in reader.documents():
             reader.text(record.id)
