@@ -7,9 +7,10 @@ and paragraph groups gave the best nDCG@5 of 36 methods over 6 domains (.459, fi
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ingest.count import CountTokens, TokenCounter
 from ingest.sentences import sentences
 from ingest.types import Chunk, ParsedDocument, Section
 from ingest.units import LINE_KINDS, Unit, trim
@@ -18,12 +19,11 @@ from ingest.units import units as read_units
 
 __all__ = ["sentences", "split"]
 
-CountTokens = Callable[[list[str]], list[int]]
-
 HEADER_TOKENS = 40
 TINY = 5  # a section under max_tokens / TINY may join its neighbours ...
 JOINED = 2  # ... while together they stay under max_tokens / JOINED
 OVERLAP = 0.15
+SLACK = 4  # word-pieces; chunks that an estimate puts nearer to the limit are counted exactly
 
 _WORDS = re.compile(r"[^\W\d_\u2e80-\U0003ffff]{1,32}|\d{1,16}|\s+|.", re.S)
 _CLAUSE_END = frozenset(",;:，、；：)）]】》」』”-—\n")
@@ -43,24 +43,23 @@ class _Group:
         return sum(unit.tokens for unit in self.units)
 
 
-def split(document: ParsedDocument, count_tokens: CountTokens, max_tokens: int = 254) -> list[Chunk]:
-    """Chunks of ``document`` in order, each with ``count_tokens([chunk.embed_text])`` at most
-    ``max_tokens``.
+def split(document: ParsedDocument, count_tokens: CountTokens | TokenCounter, max_tokens: int = 254) -> list[Chunk]:
+    """Chunks of ``document`` in order, each with ``count_tokens([chunk.embed_text])`` at most ``max_tokens``.
 
-    ``count_tokens`` takes a list of texts and gives the number of word-pieces of each. Every character
-    that is not white space is in a chunk; sentences are cut only when one alone is over the limit. A chunk
-    stays on one page and under one heading, except that tiny neighbours join under what they share. Up to
-    one sentence (15 % of the limit) is repeated at a cut inside a section. Raises ``ValueError`` for a
-    limit under 8 word-pieces.
+    ``count_tokens`` takes a list of texts and gives the number of word-pieces of each; a `TokenCounter` remembers
+    the words from document to document. Every character that is not white space is in a chunk; sentences are cut
+    only when one alone is over the limit. A chunk stays on one page and under one heading, except that tiny
+    neighbours join under what they share. Up to one sentence (15 % of the limit) is repeated at a cut inside a
+    section. Raises ``ValueError`` for a limit under 8 word-pieces.
     """
     if max_tokens < 8:
         raise ValueError(f"max_tokens is {max_tokens}; give at least 8 word-pieces.")
     text = document.text
-    counter = _Counter(count_tokens)
+    counter = count_tokens if isinstance(count_tokens, TokenCounter) else TokenCounter(count_tokens)
     groups = [_read_section(document, section) for section in document.sections]
     groups = [group for group in groups if group.units]
     units = [unit for group in groups for unit in group.units]
-    for unit, tokens in zip(units, counter.many([text[u.start : u.end] for u in units]), strict=True):
+    for unit, tokens in zip(units, counter.estimate([text[u.start : u.end] for u in units]), strict=True):
         unit.tokens = tokens
     groups = _join(groups, max_tokens)
     headers = _headers(document.title, [group.headings for group in groups], counter, max_tokens)
@@ -73,18 +72,7 @@ def split(document: ParsedDocument, count_tokens: CountTokens, max_tokens: int =
         Chunk(n, start, end, text[start:end], headers[group.headings][0], group.headings, group.page)
         for n, (start, end, group) in enumerate(spans)
     ]
-    return _verified(text, chunks, count_tokens, max_tokens)
-
-
-class _Counter:
-    """``count_tokens`` less the special tokens that it may add to every text."""
-
-    def __init__(self, count_tokens: CountTokens) -> None:
-        self._count = count_tokens
-        self.overhead = count_tokens([""])[0]
-
-    def many(self, texts: list[str]) -> list[int]:
-        return [max(0, n - self.overhead) for n in self._count(texts)] if texts else []
+    return _verified(text, chunks, counter, max_tokens)
 
 
 # ---------------------------------------------------------------- reading: section -> units
@@ -140,13 +128,13 @@ def _shared(a: tuple[str, ...], b: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _headers(
-    title: str, paths: list[tuple[str, ...]], counter: _Counter, max_tokens: int
+    title: str, paths: list[tuple[str, ...]], counter: TokenCounter, max_tokens: int
 ) -> dict[tuple[str, ...], tuple[str, int]]:
     """For each heading path its header and the word-pieces of it (with one more for the line break)."""
     limit = min(HEADER_TOKENS, max_tokens // 4)
     distinct = list(dict.fromkeys(paths))
     full = [_header_parts(title, path) for path in distinct]
-    counts = counter.many([" > ".join(parts) for parts in full])
+    counts = counter.estimate([" > ".join(parts) for parts in full])
     headers = {}
     for path, parts, count in zip(distinct, full, counts, strict=True):
         shown, tokens = (parts, count) if count <= limit else _shorten(parts, counter, limit)
@@ -163,10 +151,10 @@ def _header_parts(title: str, path: tuple[str, ...]) -> list[str]:
     return parts
 
 
-def _shorten(parts: list[str], counter: _Counter, limit: int) -> tuple[list[str], int]:
+def _shorten(parts: list[str], counter: TokenCounter, limit: int) -> tuple[list[str], int]:
     """Drop the middle of a heading path, then cut its longest part, until it takes ``limit`` word-pieces."""
     while True:
-        count = counter.many([" > ".join(parts)])[0]
+        count = counter.estimate([" > ".join(parts)])[0]
         if count <= limit:
             return parts, count
         if len(parts) > 2:
@@ -184,7 +172,7 @@ def _shorten(parts: list[str], counter: _Counter, limit: int) -> tuple[list[str]
 # ---------------------------------------------------------------- packing
 
 
-def _cut_long(text: str, units: list[Unit], budget: int, counter: _Counter) -> list[Unit]:
+def _cut_long(text: str, units: list[Unit], budget: int, counter: TokenCounter) -> list[Unit]:
     """Units over the budget become smaller ones: a block its lines, anything else runs of words."""
     fitting: list[Unit] = []
     room = budget
@@ -195,7 +183,7 @@ def _cut_long(text: str, units: list[Unit], budget: int, counter: _Counter) -> l
             fitting.append(unit)
         elif unit.kind == "block":
             lines = [Unit(a, b, "line", n == 0) for n, (a, b) in enumerate(split_lines(text, unit.start, unit.end))]
-            for line, tokens in zip(lines, counter.many([text[u.start : u.end] for u in lines]), strict=True):
+            for line, tokens in zip(lines, counter.estimate([text[u.start : u.end] for u in lines]), strict=True):
                 line.tokens = tokens
             fitting += _cut_long(text, lines, room, counter)
         else:
@@ -205,10 +193,10 @@ def _cut_long(text: str, units: list[Unit], budget: int, counter: _Counter) -> l
     return fitting
 
 
-def _cut(text: str, unit: Unit, budget: int, counter: _Counter) -> Iterator[Unit]:
+def _cut(text: str, unit: Unit, budget: int, counter: TokenCounter) -> Iterator[Unit]:
     """Hard cuts of one over-long unit at the last clause end past 60 % of the budget, else between words."""
     pieces = [match.span() for match in _WORDS.finditer(text, unit.start, unit.end)]
-    counts = counter.many([text[a:b] for a, b in pieces])
+    counts = counter.estimate([text[a:b] for a, b in pieces])
     first = total = 0
     clause: int | None = None  # index after the last good place to cut
     paragraph = unit.paragraph
@@ -274,9 +262,19 @@ def _overlap(units: list[Unit], first: int, budget: int) -> int:
     return before.tokens if before.kind == "sentence" and fits else 0
 
 
-def _verified(text: str, chunks: list[Chunk], count_tokens: CountTokens, max_tokens: int) -> list[Chunk]:
+def _counted(chunks: list[Chunk], counter: TokenCounter, max_tokens: int) -> list[int]:
+    """Word-pieces of each chunk with the special tokens, exact where they might be over the limit."""
+    texts = [chunk.embed_text for chunk in chunks]
+    counts = [count + counter.overhead for count in counter.estimate(texts)]
+    near = [n for n, count in enumerate(counts) if count > max_tokens - SLACK] if counter.additive else []
+    for n, count in zip(near, counter.exact([texts[n] for n in near]), strict=True):
+        counts[n] = count + counter.overhead
+    return counts
+
+
+def _verified(text: str, chunks: list[Chunk], counter: TokenCounter, max_tokens: int) -> list[Chunk]:
     """The chunks with the rare one over the limit (counts do not always add up) halved until it fits."""
-    counts = count_tokens([chunk.embed_text for chunk in chunks]) if chunks else []
+    counts = _counted(chunks, counter, max_tokens)
     if all(count <= max_tokens for count in counts):
         return chunks
     smaller: list[Chunk] = []
@@ -291,4 +289,4 @@ def _verified(text: str, chunks: list[Chunk], count_tokens: CountTokens, max_tok
             if a < b:
                 smaller.append(Chunk(0, a, b, text[a:b], chunk.header, chunk.headings, chunk.page))
     numbered = [Chunk(n, c.start, c.end, c.text, c.header, c.headings, c.page) for n, c in enumerate(smaller)]
-    return numbered if len(smaller) == len(chunks) else _verified(text, numbered, count_tokens, max_tokens)
+    return numbered if len(smaller) == len(chunks) else _verified(text, numbered, counter, max_tokens)
