@@ -185,6 +185,11 @@ class Catalog:
             raise schema.damaged(self.path, sqlite3.DatabaseError("some documents have lost chunks"))
         return [row[0] for row in found]
 
+    def token(self, generation: int) -> str | None:
+        """What a commit of this database is told by; None for one that it does not know (any more)."""
+        found = self.rows("SELECT token FROM history WHERE generation = ?", (generation,))
+        return str(found[0][0]) if found else None
+
     def collections(self) -> dict[str, str]:
         """Path of a folder or file -> name of the collection that what lies there belongs to."""
         return dict(self._guard(lambda connection: schema.read_meta(connection, "collections", {})))

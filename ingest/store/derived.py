@@ -21,25 +21,11 @@ from ingest.store.records import StoreBusy, StoreError
 from ingest.store.vectors import VectorIndex
 
 LOCK = "writer.lock"
+MANIFEST = "manifest.json"  # of either index
 SAVE_AFTER = 32_768  # vectors are saved when so many have changed, or at close; catching up takes 1 s for 100,000
 LEFT_SHARE, LEFT_MOST = 0.01, 4_096  # at close, fewer changes than either are left to be caught up
 
 logger = logging.getLogger(__name__)
-
-
-def newest_derived(directory: Path) -> int:
-    """The newest commit that an index in ``directory`` was made from; -1 when there is none."""
-    newest = -1
-    for module in (lexical, vectors):
-        with contextlib.suppress(Damaged, KeyError, TypeError, ValueError):
-            newest = max(newest, int(read_manifest(directory / module.FOLDER / module.MANIFEST)["generation"]))
-    return newest
-
-
-def forget_derived(directory: Path) -> None:
-    """Delete the indexes: they are made anew from the database."""
-    for module in (lexical, vectors):
-        shutil.rmtree(directory / module.FOLDER, ignore_errors=True)
 
 
 def check(directory: Path) -> list[str]:
@@ -73,6 +59,7 @@ class Derived:
         if self._vectors is None:
             encoder = self.catalog.encoder
             try:
+                self._check_origin(vectors.FOLDER)
                 index, self._saved = vectors.load(self.directory, encoder.dimension, encoder.digest)
             except (Damaged, KeyError, TypeError, ValueError) as reason:
                 logger.info("building the dense index of %s: %s", self.directory, reason)
@@ -91,6 +78,7 @@ class Derived:
             return self._lexical
         known = self._lexical
         try:
+            self._check_origin(lexical.FOLDER)
             published, at = lexical.load(self.directory, known.files if known else None)
             base: LexicalIndex | None = published
         except (Damaged, KeyError, TypeError, AttributeError) as reason:
@@ -100,6 +88,13 @@ class Derived:
             base = self._step(base)
         self._lexical, self._lexical_generation = base, generation
         return base
+
+    def _check_origin(self, folder: str) -> None:
+        """Damaged unless an index comes from a commit of this database: ids mean nothing in another one's."""
+        manifest = read_manifest(self.directory / folder / MANIFEST)
+        generation = int(manifest["generation"])
+        if generation <= self.catalog.generation and manifest.get("token") != self.catalog.token(generation):
+            raise Damaged("the index was made from another database")
 
     def advance(self) -> None:
         """Follow the catalogue to its new generation; indexes not yet in use stay unloaded."""
@@ -134,7 +129,8 @@ class Derived:
             return
         try:
             generation, digest = self.catalog.generation, self.catalog.encoder.digest
-            self._vectors.save(self.directory, generation, digest, compact=compact)
+            token = self.catalog.token(generation)
+            self._vectors.save(self.directory, generation, digest, token=token, compact=compact)
             self._saved = self.catalog.generation
             self._stale = False
         except OSError as error:
@@ -162,10 +158,11 @@ class Derived:
 
         def publish() -> None:
             if self.locked or lexical.published_generation(self.directory) <= self.catalog.generation:
-                folder = lexical.new_folder(self.directory, self.catalog.generation)
+                generation = self.catalog.generation
+                folder = lexical.new_folder(self.directory, generation)
                 try:
                     state = lexical.advance(base, folder, wanted, self.catalog.lexical_texts)
-                    lexical.publish(self.directory, state, self.catalog.generation)
+                    lexical.publish(self.directory, state, generation, self.catalog.token(generation))
                 except BaseException:
                     shutil.rmtree(folder, ignore_errors=True)
                     raise

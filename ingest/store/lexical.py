@@ -12,7 +12,7 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +21,22 @@ import tantivy
 
 from ingest.fold import terms
 from ingest.store.files import Damaged, checksum, read_manifest, sync_directory, write_manifest
+from ingest.store.scope import Ids, ascending, contains
 
 FORMAT = 1
 FOLDER = "lexical"
 MANIFEST = "manifest.json"
 IDS = "ids.npy"
-HEAP = 30_000_000  # bytes; tantivy asks for 15 MB a thread at least
+HEAP, BULK_HEAP = 30_000_000, 200_000_000  # bytes; a full heap becomes a segment, and segments have to be merged
+BULK = 5_000  # chunks that are worth the larger heap
 MUTABLE = ("meta.json", ".managed.json", IDS)  # rewritten by the next step, so copied instead of linked
 LOCKS = (".tantivy-writer.lock", ".tantivy-meta.lock")
 
 QUERY_CHARACTERS = 20_000  # of a query that are looked at
 QUERY_CANDIDATES = 2_048  # distinct terms whose frequency is looked up (about 1 µs each)
 QUERY_TERMS = 256  # the rarest of these are searched
-TERM_SET = 4_096  # allowed ids up to this many are searched for; more are filtered from the hits
+TERM_SET = 1_024  # allowed ids up to this many are searched for; more are filtered from the hits
+TIES = 16  # ties at the edge are settled by id, not by the order of insertion
 STALE_SHARE = 0.1  # BM25 still counts deleted chunks; above this share of the living the index is built anew
 
 # A probe of the folding rules: an index made by other rules than the queries' is stale whatever its
@@ -71,9 +74,7 @@ def _add(writer: Any, rows: Iterable[tuple[int, str]]) -> None:
 class LexicalIndex:
     """One immutable state; any number of threads may search it."""
 
-    def __init__(
-        self, index: Any, ids: np.ndarray, deleted: int, folder: Path | None, files: dict[str, Any]
-    ) -> None:
+    def __init__(self, index: Any, ids: np.ndarray, deleted: int, folder: Path | None, files: dict[str, Any]) -> None:
         index.config_reader("manual")
         index.reload()
         self._searcher = index.searcher()
@@ -87,39 +88,46 @@ class LexicalIndex:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def search(self, query: str, k: int, allowed: Collection[int] | None) -> list[tuple[int, float]]:
+    def search(
+        self,
+        query: str,
+        k: int,
+        allowed: Ids | None = None,
+        without: Ids = (),
+    ) -> list[tuple[int, float]]:
         """(chunk id, BM25), best first; equal scores in the order of ids. Any text is a query, none is
         syntax.
+
+        Only chunks of ``allowed`` (None: all) and none of ``without``; sorted int64 arrays are the fastest.
         """
         parsed = self._query(query)
-        if parsed is None or k < 1 or not len(self) or (allowed is not None and not allowed):
+        inside = None if allowed is None else ascending(allowed)
+        outside = ascending(without) if len(without) else None
+        if parsed is None or k < 1 or not len(self) or (inside is not None and not len(inside)):
             return []
-        wanted = None if allowed is None else set(allowed)
-        if wanted is not None and len(wanted) <= TERM_SET:
-            inside = tantivy.Query.term_set_query(
-                _schema, "id", sorted(number for number in wanted if number >= 0)
-            )
+        limit = k + TIES + (0 if outside is None else min(len(outside), k))
+        if inside is not None and len(inside) <= TERM_SET:
+            within = tantivy.Query.term_set_query(_schema, "id", inside[inside >= 0].tolist())
             must = tantivy.Occur.Must
-            parsed = tantivy.Query.boolean_query(
-                [(must, parsed), (must, tantivy.Query.const_score_query(inside, 0.0))]
-            )
-            wanted = None
-        limit = k + 16  # ties at the edge are settled by id, not by the order of insertion
+            parsed = tantivy.Query.boolean_query([(must, parsed), (must, tantivy.Query.const_score_query(within, 0.0))])
+            inside = None
+        elif inside is not None:
+            limit = limit * 2 * len(self) // len(inside) + 1
         while True:
             found = self._searcher.search(parsed, min(limit, len(self)), count=False).hits
-            numbers = self._searcher.fast_field_values("id", [address for _, address in found])
-            hits = [(int(number), float(score)) for number, (score, _) in zip(numbers, found, strict=True)]
-            if wanted is not None:
-                hits = [hit for hit in hits if hit[0] in wanted]
-            if len(hits) >= k or len(found) < limit:
-                hits.sort(key=lambda hit: (-hit[1], hit[0]))
-                return hits[:k]
+            ids = np.array(self._searcher.fast_field_values("id", [at for _, at in found]), dtype=np.int64)
+            scores = np.array([score for score, _ in found], dtype=np.float64)
+            keep = np.ones(len(ids), dtype=bool) if inside is None else contains(inside, ids)
+            if outside is not None:
+                keep &= ~contains(outside, ids)
+            if np.count_nonzero(keep) >= k or len(found) < limit:
+                ids, scores = ids[keep], scores[keep]
+                best = np.lexsort((ids, -scores))[:k]
+                return list(zip(ids[best].tolist(), scores[best].tolist(), strict=True))
             limit *= 8
 
     def _query(self, text: str) -> Any:
-        words = list(dict.fromkeys(" ".join(terms(_clean(text[:QUERY_CHARACTERS]))).split()))[
-            :QUERY_CANDIDATES
-        ]
+        words = list(dict.fromkeys(" ".join(terms(_clean(text[:QUERY_CHARACTERS]))).split()))[:QUERY_CANDIDATES]
         counted = [(self._searcher.doc_freq("body", word), word) for word in words]
         known = sorted(pair for pair in counted if pair[0])[:QUERY_TERMS]
         if not known:
@@ -142,7 +150,7 @@ def build_in_memory(wanted: np.ndarray, fetch: Fetch) -> LexicalIndex:
 def advance(base: LexicalIndex | None, folder: Path, wanted: np.ndarray, fetch: Fetch) -> LexicalIndex:
     """Build in the new, empty ``folder`` the state that holds exactly ``wanted``, starting from ``base``."""
     present = np.zeros(0, dtype=np.int64) if base is None else base.ids
-    gone = np.setdiff1d(present, wanted, assume_unique=True)
+    gone = present[~np.isin(present, wanted)]
     deleted = (base.deleted if base else 0) + len(gone)
     if base is None or base.folder is None or deleted > max(64, STALE_SHARE * len(wanted)):
         base, deleted, gone, present = None, 0, gone[:0], present[:0]
@@ -151,12 +159,13 @@ def advance(base: LexicalIndex | None, folder: Path, wanted: np.ndarray, fetch: 
         known = {name: entry for name, entry in base.files.items() if name not in MUTABLE}
         for name in base.files:
             _link(base.folder / name, folder / name, copy=name in MUTABLE)
+    new = wanted[~np.isin(wanted, present)] if len(present) else wanted
     index = tantivy.Index.open(str(folder)) if base else tantivy.Index(_schema, path=str(folder))
-    writer = index.writer(HEAP, 1)
+    writer = index.writer(HEAP if len(new) < BULK else BULK_HEAP, 1)
     if len(gone):
         # delete_documents_by_term with an int deletes nothing: it infers a signed term for the unsigned field
         writer.delete_documents_by_query(tantivy.Query.term_set_query(_schema, "id", gone.tolist()))
-    _add(writer, fetch(np.setdiff1d(wanted, present, assume_unique=True)))
+    _add(writer, fetch(new))
     writer.commit()
     writer.wait_merging_threads()
     np.save(folder / IDS, wanted, allow_pickle=False)
@@ -183,8 +192,11 @@ def new_folder(store: Path, generation: int) -> Path:
     return folder
 
 
-def publish(store: Path, built: LexicalIndex, generation: int) -> None:
-    """Make ``built`` (in a folder from `new_folder`) what readers find; older states but one are deleted."""
+def publish(store: Path, built: LexicalIndex, generation: int, token: str | None = None) -> None:
+    """Make ``built`` (in a folder from `new_folder`) what readers find; older states but one are deleted.
+
+    ``token`` tells the commit from one of the same number in another database.
+    """
     if built.folder is None:
         raise ValueError("an index in memory cannot be published")
     sync_directory(built.folder)
@@ -192,7 +204,7 @@ def publish(store: Path, built: LexicalIndex, generation: int) -> None:
     with contextlib.suppress(Damaged):
         before = str(read_manifest(store / FOLDER / MANIFEST)["folder"])
     content = {"format": FORMAT, "rules": rules(), "generation": generation, "folder": built.folder.name}
-    content |= {"deleted": built.deleted, "count": len(built), "files": built.files}
+    content |= {"token": token, "deleted": built.deleted, "count": len(built), "files": built.files}
     write_manifest(store / FOLDER / MANIFEST, content)
     for path in (store / FOLDER).iterdir():
         if path.is_dir() and path.name not in (built.folder.name, before):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,6 +13,7 @@ from ingest.store.catalog import Catalog
 from ingest.store.derived import Derived
 from ingest.store.lock import Latch
 from ingest.store.records import ChunkRecord, DocumentRecord, EncoderStamp, StoreError
+from ingest.store.scope import Ids
 
 T = TypeVar("T")
 
@@ -96,9 +97,11 @@ class Reading:
         """Path of a file that could not be taken in -> the reason."""
         return self._read(lambda catalog: catalog.quarantined())
 
-    def dense(self, vector: np.ndarray, k: int, *, allowed: Collection[int] | None = None) -> list[tuple[int, float]]:
-        """The ``k`` chunks nearest to ``vector`` (float32 (d,)) among ``allowed``: (chunk id, cosine), best
-        first.
+    def dense(
+        self, vector: np.ndarray, k: int, *, allowed: Ids | None = None, without: Ids = ()
+    ) -> list[tuple[int, float]]:
+        """The ``k`` chunks nearest to ``vector`` (float32 (d,)) among ``allowed`` (None: all) and not ``without``:
+        (chunk id, cosine), best first. Sorted int64 arrays of chunk ids are the fastest.
         """
         query = np.asarray(vector, dtype=np.float32).reshape(-1)
         if query.shape != (self.encoder.dimension,) or not np.isfinite(query).all():
@@ -106,14 +109,16 @@ class Reading:
         with self._latch.shared():
             with self._loading:
                 index = self._derived.vectors()
-            return index.search(query, k, allowed)
+            return index.search(query, k, allowed, without)
 
-    def lexical(self, query: str, k: int, *, allowed: Collection[int] | None = None) -> list[tuple[int, float]]:
-        """The ``k`` best chunks by BM25 for any text, among ``allowed``: (chunk id, score), best first."""
+    def lexical(self, query: str, k: int, *, allowed: Ids | None = None, without: Ids = ()) -> list[tuple[int, float]]:
+        """The ``k`` best chunks by BM25 for any text, among ``allowed`` (None: all) and not ``without``: (chunk
+        id, score), best first.
+        """
         with self._latch.shared():
             with self._loading:
                 index = self._derived.lexical()
-            return index.search(query, k, allowed)
+            return index.search(query, k, allowed, without)
 
     def vectors(self, chunk_ids: Iterable[int]) -> np.ndarray:
         """float32 (n, d) of unit length; StoreError when a chunk is not (or no longer) there."""

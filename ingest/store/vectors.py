@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import faiss
@@ -21,6 +21,7 @@ import numpy as np
 
 from ingest.store import segments
 from ingest.store.files import Damaged, read_manifest, remove_quietly, write_manifest
+from ingest.store.scope import Ids, ascending
 from ingest.store.segments import Fetch, Segment
 
 FORMAT = 2
@@ -47,13 +48,6 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     lengths = np.linalg.norm(rows.astype(np.float64), axis=-1, keepdims=True)
     off = (np.abs(lengths - 1) > 1e-3) & (lengths > 0)
     return np.where(off, rows / np.where(off, lengths, 1), rows).astype(np.float32)
-
-
-def ascending(numbers: Collection[int] | np.ndarray) -> np.ndarray:
-    """int64 (n,), each once; a sorted array is taken as it is after one look at it."""
-    array = np.asarray(numbers if isinstance(numbers, np.ndarray) else np.fromiter(numbers, np.int64, len(numbers)))
-    array = array.astype(np.int64, copy=False)
-    return array if len(array) < 2 or (np.diff(array) > 0).all() else np.unique(array)
 
 
 class VectorIndex:
@@ -131,8 +125,8 @@ class VectorIndex:
         self,
         vector: np.ndarray,
         k: int,
-        allowed: Collection[int] | np.ndarray | None = None,
-        without: Collection[int] | np.ndarray = (),
+        allowed: Ids | None = None,
+        without: Ids = (),
     ) -> list[tuple[int, float]]:
         """(chunk id, cosine), best first; equal scores in the order of ids.
 
@@ -205,8 +199,12 @@ class VectorIndex:
     def _write(self, folder: Path, sources: list[Segment]) -> Segment:
         return segments.write(folder, secrets.token_hex(8), sources, self._truth, coded=self.coded)
 
-    def save(self, store: Path, generation: int, encoder_digest: str, *, compact: bool = False) -> None:
-        """Write new segments and then the manifest; the old ones serve until it is replaced."""
+    def save(
+        self, store: Path, generation: int, encoder_digest: str, *, token: str | None = None, compact: bool = False
+    ) -> None:
+        """Write new segments and then the manifest; the old ones serve until it is replaced. ``token`` tells the
+        commit from one of the same number in another database.
+        """
         folder = store / FOLDER
         folder.mkdir(exist_ok=True)
         if compact:
@@ -226,7 +224,7 @@ class VectorIndex:
             parts = ("keys", "rows", "codes") if "codes" in segment.entry else ("keys", "rows")
             names.update(f"{segment.entry['name']}.{part}" for part in parts)
         content = {"format": FORMAT, "generation": generation, "dimension": self.dimension, "encoder": encoder_digest}
-        content |= {"coded": self.coded, "segments": [segment.entry for segment in self._segments]}
+        content |= {"token": token, "coded": self.coded, "segments": [segment.entry for segment in self._segments]}
         write_manifest(folder / MANIFEST, content)
         self.unsaved, self.broken = 0, False
         for old in folder.iterdir():
