@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 ENGLISH_SHARE = 0.7
-WORDS, HANZI_WORDS = 200_000, 60_000
+WORDS, HANZI_WORDS = 60_000, 40_000
 ENGLISH_LENGTH, CHINESE_LENGTH = 150, 170  # words a chunk
 TOPICS = 4_000
 BLOCK = 20_000
@@ -95,12 +95,13 @@ class Texts:
 
 
 class Vectors:
-    """Unit vectors around topics; a query is a little beside a vector like those of the store."""
+    """Unit vectors around topics, which are the same for every seed."""
 
     def __init__(self, dimension: int, seed: int = 7) -> None:
         self._rng = np.random.default_rng(seed)
         self._spectrum = (1 / np.sqrt(np.arange(dimension) + 10)).astype(np.float32)
-        self._topics = self._rng.standard_normal((TOPICS, dimension), dtype=np.float32) * self._spectrum
+        topics = np.random.default_rng(TOPICS).standard_normal((TOPICS, dimension), dtype=np.float32)
+        self._topics = topics * self._spectrum
 
     def rows(self, count: int) -> np.ndarray:
         """float32 (count, d), unit length."""

@@ -6,7 +6,6 @@ from collections.abc import Collection
 
 import numpy as np
 
-
 Ids = Collection[int] | np.ndarray
 
 

@@ -11,12 +11,10 @@ small ones are merged when the writer closes. Removed chunks stay in their segme
 from __future__ import annotations
 
 import logging
-import os
 import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
-import faiss
 import numpy as np
 
 from ingest.store import segments
@@ -35,9 +33,6 @@ TIES = 16  # ties at the edge are settled by id, not by the order of insertion
 RUN = 65_536  # rows of a segment in memory while an index is built from nothing
 PIECES = 16  # more segments in memory are made one
 DEAD_SHARE = 0.2  # a segment with a greater share of removed rows is rewritten
-
-# Oversubscription is the usual latency bug of FAISS: one query streams memory, two threads saturate it.
-faiss.omp_set_num_threads(max(1, min(4, int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))))
 
 logger = logging.getLogger(__name__)
 
