@@ -1,6 +1,8 @@
-"""Parsed documents to committed ones: audit, split, encode what is new, and commit in batches.
+"""Parsed documents to committed ones: audit, encode what is new, and commit in batches.
 
-A batch is committed whole or not at all, so a kill costs at most one of them and never leaves half a file.
+A batch is committed whole or not at all, so a kill costs at most one of them and never leaves half a file. An encoder
+that keeps up with the reading gives each batch its vectors before the commit; behind a slower one documents are
+committed first, found by their words, and `Batcher.encode_waiting` makes their vectors afterwards.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ingest.count import TokenCounter
 from ingest.encode import Encoder
 from ingest.report import Event, IngestReport, OnEvent, Status
 from ingest.split import split
@@ -19,9 +22,14 @@ from ingest.types import Chunk, IngestError, ParsedDocument
 
 FILES_PER_COMMIT = 64
 SECONDS_PER_COMMIT = 10.0
-FIRST_CHUNKS, FEWEST_CHUNKS, MOST_CHUNKS = 256, 64, 20_000
+COMMIT_SHARE = 2  # a batch takes at least this many times as long as the last commit did
+QUICK_COMMIT = 0.5  # seconds; a commit counts as no quicker, so that small files do not make a commit a second
+MOST_CHUNKS = 20_000  # of a batch, which is held in memory
 SPECIAL_TOKENS = 2  # [CLS] and [SEP], which the encoder adds within its limit
-COMMIT_SHARE = 10  # a batch works at least this many times as long as the last commit took
+PROBE = 32  # chunks that tell how fast the encoder is
+STEP = 256  # new chunks that are encoded together while files are read ahead
+KEEPS_UP = 500.0  # chunks/s; reading and storing alone manage 2,000 on two cores
+FEWEST_WAITING = 64
 
 
 class Cancelled(Exception):
@@ -30,7 +38,10 @@ class Cancelled(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A parsed file on its way into the store; ``status`` is what the report will call it."""
+    """A parsed file on its way into the store; ``status`` is what the report will call it.
+
+    ``chunks`` are given where the parsing process has split the document.
+    """
 
     path: str
     root: str
@@ -40,6 +51,7 @@ class Item:
     version: str
     status: Status
     document: ParsedDocument
+    chunks: list[Chunk] | None = None
 
 
 @dataclass(slots=True)
@@ -71,18 +83,25 @@ class Batcher:
         self._report = report
         self._emit = emit
         self._stop = stop
+        self._counter: TokenCounter | None = None
         self._ready: list[Ready] = []
+        self._chunks = 0  # of all in _ready
         self._waiting: list[Event] = []  # changes already made in the open transaction, told once committed
         self._known: dict[str, np.ndarray] = {}
         self._missing: dict[str, str] = {}  # hash -> text to encode, in order of arrival
         self._opened = time.monotonic()
-        self._commit_seconds = 0.0
-        self._chunk_limit = FIRST_CHUNKS
+        self._commit_seconds = QUICK_COMMIT
+        self._rate: float | None = None  # chunks/s of the encoder, once measured
 
     def prepare(self, item: Item) -> Ready:
-        """Split and audit a document; IngestError when that fails, which then is a matter of this file alone."""
-        encoder = self._source()
-        chunks = split(item.document, encoder.count_tokens, encoder.stamp.max_tokens - SPECIAL_TOKENS)
+        """Split (where that is still to be done) and audit a document; IngestError, a matter of this file alone, when
+        that fails.
+        """
+        chunks = item.chunks
+        if chunks is None:
+            encoder = self._source()
+            self._counter = self._counter or TokenCounter(encoder.count_tokens)
+            chunks = split(item.document, self._counter, most_tokens(encoder))
         audit(item.document, chunks)
         return Ready(item, chunks, [chunk_hash(chunk.embed_text) for chunk in chunks])
 
@@ -94,6 +113,9 @@ class Batcher:
         texts = dict(zip(hashes, (chunk.embed_text for chunk in chunks), strict=True))
         self._missing.update({key: texts[key] for key in asked if key not in self._known})
         self._ready.append(ready)
+        self._chunks += len(chunks)
+        if len(self._missing) >= STEP and self._keeps_up():
+            self._encode_missing()
         if self._full():
             self.flush()
 
@@ -103,63 +125,106 @@ class Batcher:
 
     def _full(self) -> bool:
         age = time.monotonic() - self._opened
-        if len(self._missing) >= self._chunk_limit:
+        if self._chunks >= MOST_CHUNKS:
             return True
-        return age >= COMMIT_SHARE * self._commit_seconds and (
+        return age >= COMMIT_SHARE * max(self._commit_seconds, QUICK_COMMIT) and (
             len(self._ready) >= FILES_PER_COMMIT or age >= SECONDS_PER_COMMIT
         )
 
     def flush(self) -> None:
-        """Encode what is missing, store every queued document, commit, and tell about each."""
+        """Store every queued document, with vectors if the encoder keeps up, commit, and tell about each."""
         if not self._ready and not self._waiting:
             return
-        self._encode()
+        if self._missing and self._keeps_up():
+            self._encode_missing()
         for ready in self._ready:
             self._store.put(_new_document(ready.item), ready.chunks, self._rows(ready.hashes))
-        self.check()
-        before, started = self._store.generation, time.monotonic()
-        if self._store.commit() != before:
-            self._report.commits += 1
-        self._commit_seconds = time.monotonic() - started
-        self._emit(Event("commit", done=self._store.generation))
-        events, self._waiting = self._waiting, []
-        events += [Event("file", ready.item.path, ready.item.status, chunks=len(ready.chunks)) for ready in self._ready]
+        if self._missing and self._known:
+            self._fill(self._known)
+        events = [Event("file", ready.item.path, ready.item.status, chunks=len(ready.chunks)) for ready in self._ready]
+        self._commit()
+        told, self._waiting = [*self._waiting, *events], []
         self._ready.clear()
+        self._chunks = 0
         self._known.clear()
         self._missing.clear()
         self._opened = time.monotonic()
-        for event in events:
+        for event in told:
             if event.status is not None:
                 self._report.count(event.status)
             self._emit(event)
+
+    def encode_waiting(self) -> None:
+        """Make the vectors that stored chunks still wait for, those of earlier runs too, a commit every few seconds."""
+        left = self._store.waiting_count
+        total = left
+        while left:
+            rate = self._rate or PROBE / SECONDS_PER_COMMIT
+            limit = int(min(MOST_CHUNKS, max(FEWEST_WAITING, SECONDS_PER_COMMIT * rate)))
+            texts = dict(self._store.waiting(limit))
+            self._fill(dict(zip(texts, self._encode(list(texts.values()), total - left, total), strict=True)))
+            self._commit()
+            left = self._store.waiting_count
 
     def check(self) -> None:
         """Raise Cancelled when the caller wants to stop."""
         if self._stop():
             raise Cancelled
 
-    def _rows(self, hashes: Sequence[str]) -> np.ndarray:
+    def _commit(self) -> None:
+        self.check()
+        before, started = self._store.generation, time.monotonic()
+        if self._store.commit() != before:
+            self._report.commits += 1
+        self._commit_seconds = time.monotonic() - started
+        self._emit(Event("commit", done=self._store.generation))
+
+    def _fill(self, vectors: dict[str, np.ndarray]) -> None:
+        self._store.fill(list(vectors), np.stack(list(vectors.values())))
+
+    def _rows(self, hashes: Sequence[str]) -> np.ndarray | None:
+        """The vectors of these chunks, or None when one of them has still to be made."""
         if not hashes:
             return np.zeros((0, self._source().stamp.dimension), dtype=np.float32)
-        return np.stack([self._known[key] for key in hashes])
+        found = [self._known[key] for key in hashes if key in self._known]
+        return np.stack(found) if len(found) == len(hashes) else None
 
-    def _encode(self) -> None:
-        if not self._missing:
-            return
-        encoder = self._source()
+    def _keeps_up(self) -> bool:
+        """Whether the encoder is quick enough for vectors to be made before the commit; the first chunks tell."""
+        if self._rate is None:
+            self._encode_missing(PROBE)
+        return self._rate is None or self._rate >= KEEPS_UP
 
-        def progress(done: int, total: int) -> None:
-            self._emit(Event("encode", done=done, total=total))
+    def _encode_missing(self, most: int | None = None) -> None:
+        keys = list(self._missing)[:most]
+        vectors = self._encode([self._missing[key] for key in keys], 0, 0)
+        self._known.update(zip(keys, vectors, strict=True))
+        for key in keys:
+            del self._missing[key]
+
+    def _encode(self, texts: list[str], before: int, total: int) -> list[np.ndarray]:
+        """Vectors of ``texts``; told as progress from ``before`` of ``total``, or of these texts alone when 0."""
+        if not texts:
+            return []
+
+        def progress(done: int, of: int) -> None:
+            self._emit(Event("encode", done=before + done, total=total or of))
             self.check()
 
+        encoder = self._source()
+        alone = 1 if self._rate is None else 0  # at the first text it may have to load, which is not its rate
+        first = encoder.encode(texts[:alone])
         started = time.monotonic()
-        vectors = encoder.encode(list(self._missing.values()), progress=progress)
-        seconds = max(time.monotonic() - started, 1e-3)
-        self._known.update(zip(self._missing, vectors, strict=True))
-        self._report.encoded += len(vectors)
-        # The next batch should take as long to encode as we are willing to lose.
-        willing = max(SECONDS_PER_COMMIT, COMMIT_SHARE * self._commit_seconds)
-        self._chunk_limit = int(min(MOST_CHUNKS, max(FEWEST_CHUNKS, willing * len(vectors) / seconds)))
+        rest = encoder.encode(texts[alone:], progress=progress)
+        if len(rest):
+            self._rate = len(rest) / max(time.monotonic() - started, 1e-4)
+        self._report.encoded += len(texts)
+        return [*first, *rest]
+
+
+def most_tokens(encoder: Encoder) -> int:
+    """Word-pieces of the longest chunk, with the special tokens as the splitter counts them."""
+    return encoder.stamp.max_tokens - SPECIAL_TOKENS
 
 
 def audit(document: ParsedDocument, chunks: Sequence[Chunk]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 CountTokens = Callable[[list[str]], list[int]]
 
@@ -26,6 +27,25 @@ _PROBE = (
 )
 _MOST_WORDS = 200_000
 _LONGEST = 64  # characters; longer runs are counted each time, as they hardly come back
+
+
+def clean(text: str) -> str:
+    """The text as tokenizers take it: half a surrogate pair, which no encoding can hold, becomes U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def read_tokenizer(path: Path) -> CountTokens:
+    """The counting of a tokenizer.json, with the special tokens it adds, never cut short."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return lambda texts: [len(encoding) for encoding in tokenizer.encode_batch_fast([clean(text) for text in texts])]
 
 
 class TokenCounter:

@@ -9,14 +9,16 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from ingest.batch import Batcher, Cancelled, Item
+from ingest.ahead import Outcome, ReadAhead
+from ingest.batch import Batcher, Cancelled, Item, most_tokens
 from ingest.discover import Discovery, discover
 from ingest.encode import BUNDLED, Encoder, lost_encoder, read_stamp
+from ingest.encoder_files import first_module
 from ingest.parsers import PARSER_VERSION
 from ingest.plan import Move, Plan, Put, in_scope, kept, make_plan
 from ingest.rebuild import carry_over, open_staging, transfer
 from ingest.report import Event, IngestReport, OnEvent, Quarantined, Status
-from ingest.sandbox import Limits, ParserPool
+from ingest.sandbox import Splitting
 from ingest.store import DocumentRecord, EncoderStamp, Store, StoreError
 from ingest.store.schema import DATABASE, is_blank
 from ingest.types import IngestError
@@ -213,21 +215,23 @@ class _Run:
             store.touch(move.record.id, move.found.mtime_ns, move.found.size)
             batcher.tell(Event("file", move.record.path, "unchanged"))
         if plan.puts:
-            encoder()  # what is wrong with it should end the run, not be held against the first file
-            with ParserPool(Limits()) as parsers:
-                for put in plan.puts:
+            # what is wrong with the encoder should end the run, not be held against the first file
+            with ReadAhead(plan.puts, _splitting(encoder()), batcher.check) as ahead:
+                for put, outcome in ahead:
                     batcher.check()
-                    self.take_in(put, parsers, batcher)
+                    self.take_in(put, outcome, batcher)
         for record in plan.removes:
             store.remove(record.id)
             batcher.tell(Event("file", record.path, "removed", chunks=record.chunk_count))
         batcher.flush()
+        batcher.encode_waiting()
 
-    def take_in(self, put: Put, parsers: ParserPool, batcher: Batcher) -> None:
-        """Parse one file and queue it, or quarantine it; a version stored earlier then stays."""
+    def take_in(self, put: Put, parsed: Outcome, batcher: Batcher) -> None:
+        """Queue a file that was read, or quarantine it; a version stored earlier then stays."""
         path = put.found.path
         try:
-            parsed = parsers.parse(path)
+            if isinstance(parsed, IngestError):
+                raise parsed
             item = Item(
                 path=str(path),
                 root=str(put.found.root),
@@ -237,6 +241,7 @@ class _Run:
                 version=VERSION,
                 status="changed" if put.record else "added",
                 document=parsed.document,
+                chunks=parsed.chunks,
             )
             ready = batcher.prepare(item)
         except IngestError as error:
@@ -259,6 +264,7 @@ class _Run:
                 batcher = Batcher(staging, encoder, IngestReport(), self.emit, self.cancel.is_set)
                 try:
                     carry_over(old, staging, batcher, discovery.roots, unread)
+                    batcher.encode_waiting()
                     transfer(staging, old, batcher.check)
                     report.commits += 1
                 except Cancelled:
@@ -277,6 +283,12 @@ class _Run:
         self.report.seconds = time.perf_counter() - self.started
         self.emit(Event("done", done=self.report.files, total=self.report.files))
         return self.report
+
+
+def _splitting(encoder: Encoder) -> Splitting | None:
+    """How the parsing processes split; None where only the encoder itself can count word-pieces."""
+    path = first_module(encoder.folder) / "tokenizer.json"  # which is what `Encoder.count_tokens` reads
+    return Splitting(str(path), most_tokens(encoder)) if path.is_file() else None
 
 
 def _moved(move: Move) -> Event:

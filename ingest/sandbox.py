@@ -16,6 +16,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,30 +24,45 @@ from types import TracebackType
 from typing import Any
 
 from ingest.limits import Limits
-from ingest.types import IngestError, Omission, ParsedDocument, Section
+from ingest.types import Chunk, IngestError, Omission, ParsedDocument, Section
 from ingest.worker import LENGTH
 
-__all__ = ["Limits", "ParseResult", "ParserPool", "read_file"]
+__all__ = ["Limits", "ParseResult", "ParserPool", "Splitting", "read_file"]
 
 _START_SECONDS = 30.0  # a loaded machine needs some seconds to start Python
 _LONGEST_REPLY = 1 << 32  # bytes; the most that a document within the limits can need is a tenth of that
 
 
 @dataclass(frozen=True, slots=True)
+class Splitting:
+    """How a parsing process splits what it parses: by the ``tokenizer`` file, up to ``max_tokens`` word-pieces."""
+
+    tokenizer: str
+    max_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class ParseResult:
-    """A parsed file with the BLAKE2b-160 ``digest`` (hex) of the very bytes that were parsed."""
+    """A parsed file with the BLAKE2b-160 ``digest`` (hex) of the very bytes that were parsed.
+
+    ``chunks`` are those of the document where the process was told how to split it.
+    """
 
     document: ParsedDocument
     digest: str
     size: int
     mtime_ns: int
+    chunks: list[Chunk] | None = None
 
 
 class ParserPool:
-    """One child process that parses file after file. Not for use by two threads at once."""
+    """One child process that parses file after file. Not for use by two threads at once, but for `abort`."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(self, limits: Limits | None = None, splitting: Splitting | None = None) -> None:
         self.limits = limits or Limits()
+        self.splitting = splitting
+        self._aborted = False
+        self._starting = threading.Lock()  # held while the child is started or ended
         self._worker: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> ParserPool:
@@ -70,10 +86,20 @@ class ParserPool:
             if reply.get("fatal"):
                 self._kill()
             raise IngestError(reply["error"])
-        return ParseResult(_document(reply["document"]), digest, len(data), status.st_mtime_ns)
+        document = _document(reply["document"])
+        chunks = _chunks(document, reply["chunks"]) if "chunks" in reply else None
+        return ParseResult(document, digest, len(data), status.st_mtime_ns, chunks)
 
     def close(self) -> None:
         self._kill()
+
+    def abort(self) -> None:
+        """From another thread: what is being parsed fails now, and so does whatever is asked afterwards."""
+        with self._starting:
+            self._aborted = True
+            if self._worker is not None and self._worker.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self._worker.pid, signal.SIGKILL)
 
     def _ask(self, name: str, request: list[bytes]) -> bytes:
         worker = self._ready_worker()
@@ -106,15 +132,20 @@ class ParserPool:
         package_root = str(Path(__file__).resolve().parent.parent)
         search = [package_root, *filter(None, [os.environ.get("PYTHONPATH")])]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(search), "OMP_NUM_THREADS": "1"}
-        self._worker = subprocess.Popen(
-            [sys.executable, "-P", "-m", "ingest.worker", json.dumps(dataclasses.asdict(self.limits))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            bufsize=0,
-            env=environment,
-            start_new_session=True,  # Ctrl-C reaches the parent alone, which then ends the child
-        )
+        environment["TOKENIZERS_PARALLELISM"] = "false"  # one process is one core's worth
+        settings = [json.dumps(dataclasses.asdict(part)) for part in (self.limits, self.splitting) if part is not None]
+        with self._starting:
+            if self._aborted:
+                raise IngestError("The run was stopped.")
+            self._worker = subprocess.Popen(
+                [sys.executable, "-P", "-m", "ingest.worker", *settings],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                bufsize=0,
+                env=environment,
+                start_new_session=True,  # Ctrl-C reaches the parent alone, which then ends the child
+            )
         assert self._worker.stdin is not None and self._worker.stdout is not None
         os.set_blocking(self._worker.stdin.fileno(), False)
         try:
@@ -127,12 +158,13 @@ class ParserPool:
         return self._worker
 
     def _kill(self) -> None:
-        worker, self._worker = self._worker, None
-        if worker is None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(worker.pid, signal.SIGKILL)  # with the program that it may have asked to recognise text
-        worker.wait()
+        with self._starting:
+            worker, self._worker = self._worker, None
+            if worker is None:
+                return
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(worker.pid, signal.SIGKILL)  # with the program that it may have asked to recognise text
+            worker.wait()
         for pipe in (worker.stdin, worker.stdout):
             if pipe is not None:
                 pipe.close()
@@ -215,6 +247,13 @@ def _cause(worker: subprocess.Popen[bytes]) -> str:
     if code < 0:
         return f"crashed the parser (signal {-code})"
     return f"ended the parser (exit code {code})"
+
+
+def _chunks(document: ParsedDocument, rows: list[Any]) -> list[Chunk]:
+    return [
+        Chunk(n, start, end, document.text[start:end], header, tuple(headings), page)
+        for n, (start, end, header, headings, page) in enumerate(rows)
+    ]
 
 
 def _document(fields: dict[str, Any]) -> ParsedDocument:

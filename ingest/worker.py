@@ -1,8 +1,9 @@
-"""The parsing process: ``python -m ingest.worker LIMITS`` reads requests from standard input and answers on standard
-output.
+"""The parsing process: ``python -m ingest.worker LIMITS [SPLITTING]`` reads requests from standard input and answers on
+standard output.
 
 A request is a length, a JSON header and the bytes of the file; an answer is a length and JSON, before which a length of
-0 may come any number of times: another member or page is done, and the time for the next one begins. Nothing is
+0 may come any number of times: another member or page is done, and the time for the next one begins. With SPLITTING
+the answer also holds the chunks of the document: splitting reads what strangers wrote just as parsing does. Nothing is
 pickled, and this process opens no document itself.
 """
 
@@ -13,17 +14,20 @@ import json
 import os
 import struct
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
 from ingest.confine import confine
 from ingest.limits import Budget, Limits
-from ingest.types import IngestError
+from ingest.types import Chunk, IngestError, ParsedDocument
 
 LENGTH = struct.Struct(">Q")
 
+Split = Callable[[ParsedDocument], list[Chunk]]
 
-def _serve(limits: Limits) -> None:
+
+def _serve(limits: Limits, split: Split | None) -> None:
     source = os.fdopen(os.dup(0), "rb")
     sink = os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_RDWR), 0)
@@ -40,7 +44,7 @@ def _serve(limits: Limits) -> None:
         request = json.loads(_exactly(source, LENGTH.unpack(header)[0]))
         path = Path(os.fsdecode(bytes.fromhex(request["path"])))
         data = _exactly(source, request["size"])
-        reply = _answer(path, data, Budget(limits, len(data), step))
+        reply = _answer(path, data, Budget(limits, len(data), step), split)
         sink.write(LENGTH.pack(len(reply)) + reply)
         sink.flush()
 
@@ -52,7 +56,7 @@ def _exactly(source: BinaryIO, length: int) -> bytes:
     return data
 
 
-def _answer(path: Path, data: bytes, budget: Budget) -> bytes:
+def _answer(path: Path, data: bytes, budget: Budget, split: Split | None) -> bytes:
     """The answer to one request as JSON."""
     from ingest.parsers import parse_file
 
@@ -66,7 +70,11 @@ def _answer(path: Path, data: bytes, budget: Budget) -> bytes:
         fields = {field.name: getattr(document, field.name) for field in dataclasses.fields(document)}
         fields["sections"] = [(s.start, s.end, s.headings, s.page, s.kind) for s in document.sections]
         fields["omissions"] = [(o.reason, o.characters) for o in document.omissions]
-        return json.dumps({"document": fields}, ensure_ascii=False).encode("utf-8", "backslashreplace")
+        reply: dict[str, object] = {"document": fields}
+        if split is not None:
+            budget.step()
+            reply["chunks"] = [(c.start, c.end, c.header, c.headings, c.page) for c in split(document)]
+        return json.dumps(reply, ensure_ascii=False).encode("utf-8", "backslashreplace")
     except IngestError as error:
         message, fatal = str(error), False
     except MemoryError:
@@ -78,5 +86,14 @@ def _answer(path: Path, data: bytes, budget: Budget) -> bytes:
     return json.dumps({"error": message, "fatal": fatal}).encode("ascii")
 
 
+def _splitter(settings: dict[str, object]) -> Split:
+    """`split` with the tokenizer in the file ``tokenizer``, up to ``max_tokens`` word-pieces."""
+    from ingest.count import TokenCounter, read_tokenizer
+    from ingest.split import split
+
+    counter, limit = TokenCounter(read_tokenizer(Path(str(settings["tokenizer"])))), int(str(settings["max_tokens"]))
+    return lambda document: split(document, counter, limit)
+
+
 if __name__ == "__main__":
-    _serve(Limits(**json.loads(sys.argv[1])))
+    _serve(Limits(**json.loads(sys.argv[1])), _splitter(json.loads(sys.argv[2])) if sys.argv[2:] else None)

@@ -6,6 +6,7 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -104,7 +105,7 @@ def test_second_run_reads_and_encodes_nothing(
 ) -> None:
     monkeypatch.undo()
     first = ingest([docs], home, encoder=encoder)
-    monkeypatch.setattr(pipeline, "ParserPool", None)
+    monkeypatch.setattr(pipeline, "ReadAhead", None)
     monkeypatch.setattr("ingest.plan.file_digest", None)
     with Store.open(home) as store:
         before = store.generation
@@ -365,6 +366,7 @@ def test_audit_is_loud_about_lost_characters(
     with pytest.raises(IngestError, match="in no chunk"):
         audit(good, [Chunk(0, 0, 8, "red fisH", "")])
     audit(document("  \n", 3), [])
-    monkeypatch.setattr("ingest.batch.split", lambda *arguments: [])
+    whole = ParserPool.parse
+    monkeypatch.setattr(ParserPool, "parse", lambda self, path: replace(whole(self, path), chunks=[]))
     report = ingest([docs], home, encoder=encoder)
     assert len(report.quarantined) == 3 and "AUDIT FAILED" in report.quarantined[0].reason and report.exit_code == 2
