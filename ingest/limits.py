@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from ingest.types import IngestError
@@ -63,14 +64,16 @@ class Budget:
                 f"{limits.expanded_bytes / _MIB:.0f} MiB are read); save it again, or split it."
             )
 
-    def enter(self) -> None:
-        """Go one archive deeper."""
+    @contextmanager
+    def nested(self) -> Iterator[None]:
+        """One archive deeper."""
         self.depth += 1
-        if self.depth > self.limits.nesting:
-            raise LimitReached(f"holds archives within archives, over {self.limits.nesting} deep; unpack it first.")
-
-    def leave(self) -> None:
-        self.depth -= 1
+        try:
+            if self.depth > self.limits.nesting:
+                raise LimitReached(f"holds archives within archives, over {self.limits.nesting} deep; unpack it first.")
+            yield
+        finally:
+            self.depth -= 1
 
     def member(self) -> None:
         """Count a file inside an archive."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-
 MEMBER = "!/"  # between an archive and the path of a file inside it
 
 

@@ -14,7 +14,8 @@ LINE_KINDS = frozenset({"code", "csv", "json", "log", "sheet"})  # a line, not a
 _BLANK = re.compile(r"\n[^\S\n]*(?:\n[^\S\n]*)+")
 _FENCE = re.compile(r"^[ ]{0,3}(`{3,}|~{3,})", re.M)
 _ATX = re.compile(r"[ ]{0,3}#{1,6}(?:[^\S\n]|$)")
-_UNDERLINE = re.compile(r"[ ]{0,3}(?:=+|-+)[^\S\n]*")
+_UNDERLINE = re.compile(r"[ ]{0,3}([!-/:-@\[-`{-~])\1*[^\S\n]*")
+_EQUALS = re.compile(r"(?:={1,6}|#{1,6})[^\S\n]+\S")
 _TABLE_ROW = re.compile(r"[^\S\n]*\S.* \| |[^\S\n]*\|")
 
 
@@ -58,6 +59,12 @@ def _heading_end(text: str, section: Section, kind: str) -> int:
     end = section.end if end < 0 else end
     if kind in ("markdown", "notebook") and _ATX.match(text, start, end):
         return end
+    if kind == "asciidoc" and _EQUALS.match(text, start, end):
+        return end
+    if kind == "rst" and _UNDERLINE.fullmatch(text, start, end):  # a line over the heading, too
+        start = end + 1
+        end = text.find("\n", start, section.end)
+        end = section.end if end < 0 else end
     if " ".join(text[start:end].split()) != section.headings[-1]:
         return section.start
     following = text.find("\n", end + 1, section.end)

@@ -91,12 +91,12 @@ class _Reader:
                 level = int(found[1]) if found else _outline(style)
                 own[attribute(style, "styleId") or ""] = (name, level, base)
         styles: dict[str, tuple[str, int | None]] = {}
-        for key, (name, level, base) in own.items():
-            seen = {key}
-            while level is None and base in own and base not in seen:
-                seen.add(base)
-                _, level, base = own[base]
-            styles[key] = (name, level)
+        for key in own:
+            at, seen = key, {key}
+            while own[at][1] is None and own[at][2] in own and own[at][2] not in seen:
+                at = own[at][2] or ""
+                seen.add(at)
+            styles[key] = (own[key][0], own[at][1])
         return styles
 
     def _style(self, properties: dict[str, Any]) -> tuple[str, int | None]:

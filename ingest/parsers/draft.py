@@ -53,6 +53,14 @@ class Draft:
             self.sections.append(Section(self._opened, self.length, names, self.page))
         self._opened = self.length
 
+    def retitle(self, first: int, title: str) -> None:
+        """Put ``title`` above the sections from number ``first`` on that have no heading."""
+        heading = (" ".join(title.split())[:MAX_HEADING],)
+        for n in range(first, len(self.sections)):
+            section = self.sections[n]
+            if not section.headings:
+                self.sections[n] = Section(section.start, section.end, heading, section.page, section.kind)
+
     def text(self) -> str:
         return "".join(self.parts)
 
@@ -95,6 +103,22 @@ def finish(
         omissions=(*(entry for entry in omissions or () if entry.characters), *(Omission(why, 0) for why in unread)),
         encoding=encoding,
     )
+
+
+def outline(text: str, found: Sequence[tuple[int, int, str]]) -> list[Section]:
+    """Sections of a text that is kept as written, cut at its headings ``(position, level, name)``."""
+    sections: list[Section] = []
+    stack: list[tuple[int, str]] = []
+    edge = 0
+    for position, level, name in found:
+        if text[edge:position].strip():
+            sections.append(Section(edge, position, tuple(n for _, n in stack)))
+        while stack and stack[-1][0] >= level:
+            stack.pop()
+        stack.append((level, name[:MAX_HEADING]))
+        edge = position
+    sections.append(Section(edge, len(text), tuple(n for _, n in stack)))
+    return sections
 
 
 def storable(text: str) -> str:

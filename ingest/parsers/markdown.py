@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 from ingest.decode import decode_text
-from ingest.parsers.draft import MAX_HEADING, finish, title_of
-from ingest.types import ParsedDocument, Section
+from ingest.parsers.draft import MAX_HEADING, finish, outline, title_of
+from ingest.types import ParsedDocument
 
 _FENCE = re.compile(r"[ ]{0,3}(`{3,}|~{3,})(.*)")
 _ATX = re.compile(r"[ ]{0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*")
@@ -25,20 +25,9 @@ def parse(path: Path, data: bytes) -> ParsedDocument:
     front = _FRONT_MATTER.match(text)
     named = _TITLE.search(front[1]) if front else None
     found = headings(text, front.end() if front else 0)
-    sections: list[Section] = []
-    stack: list[tuple[int, str]] = []
-    edge = 0
-    for position, level, name in found:
-        if text[edge:position].strip():
-            sections.append(Section(edge, position, tuple(n for _, n in stack)))
-        while stack and stack[-1][0] >= level:
-            stack.pop()
-        stack.append((level, name))
-        edge = position
-    sections.append(Section(edge, len(text), tuple(n for _, n in stack)))
     first = [name for _, level, name in found if level == 1]
     title = named[1].strip("\"'") if named else first[0] if first else title_of(path)
-    return finish(text, title, "markdown", sections, len(text), encoding=encoding)
+    return finish(text, title, "markdown", outline(text, found), len(text), encoding=encoding)
 
 
 def headings(text: str, start: int = 0) -> list[tuple[int, int, str]]:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ingest.decode import decode_text
-from ingest.parsers.draft import finish, title_of
+from ingest.parsers.draft import finish, outline, title_of
 from ingest.parsers.markdown import headings
-from ingest.types import IngestError, Omission, ParsedDocument, Section
+from ingest.types import IngestError, Omission, ParsedDocument
 
 
 def parse(path: Path, data: bytes) -> ParsedDocument:
@@ -24,20 +24,9 @@ def parse(path: Path, data: bytes) -> ParsedDocument:
         raise IngestError("is not a notebook that can be read; open it in Jupyter and save it again.") from error
     shown = "\n\n".join(block for block in blocks if block.strip())
     found = headings(shown)
-    sections: list[Section] = []
-    stack: list[tuple[int, str]] = []
-    edge = 0
-    for position, level, name in found:
-        if shown[edge:position].strip():
-            sections.append(Section(edge, position, tuple(n for _, n in stack)))
-        while stack and stack[-1][0] >= level:
-            stack.pop()
-        stack.append((level, name))
-        edge = position
-    sections.append(Section(edge, len(shown), tuple(n for _, n in stack)))
     title = next((name for _, level, name in found if level == 1), title_of(path))
     omissions = [Omission("outputs of code cells", outputs)]
-    return finish(shown, title, "notebook", sections, len(shown) + outputs, omissions, encoding)
+    return finish(shown, title, "notebook", outline(shown, found), len(shown) + outputs, omissions, encoding)
 
 
 def _joined(source: Any) -> str:

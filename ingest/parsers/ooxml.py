@@ -129,7 +129,7 @@ class Flow:
             name = local(node)
             if name == "AlternateContent":
                 self._inline(self._choice(node))
-            elif name in ("tbl", "txbxContent", "txBody"):
+            elif name in ("tbl", "txbxContent"):
                 self._floating.append(node)
             elif name in ("footnoteReference", "endnoteReference"):
                 self._refer(node)

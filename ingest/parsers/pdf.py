@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
-from ingest.parsers.draft import finish, storable, title_of
+from ingest.limits import Budget
+from ingest.parsers import ocr
+from ingest.parsers.draft import finish, title_of
+from ingest.parsers.pdf_pages import read_pages
 from ingest.types import IngestError, Omission, ParsedDocument, Section
 
 _BROKEN = re.compile(
@@ -17,8 +19,8 @@ _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _NOT_A_TITLE = re.compile(r"untitled|^document\d*$|\.(?:docx?|tex|dvi|indd|pdf|qxd|pptx?)\s*$|^microsoft |^\W*$", re.I)
 
 
-def parse(path: Path, data: bytes) -> ParsedDocument:
-    """Raises IngestError for a damaged or password-protected file, and for one whose pages are all pictures."""
+def parse(path: Path, data: bytes, budget: Budget) -> ParsedDocument:
+    """Raises IngestError for a damaged or password-protected file, and for one of whose pages none can be read."""
     import pypdfium2 as pdfium
 
     try:
@@ -28,15 +30,15 @@ def parse(path: Path, data: bytes) -> ParsedDocument:
             raise IngestError("is protected by a password; save an unprotected copy.") from error
         raise IngestError("is not a PDF that can be read; open it in a viewer and save it again.") from error
     try:
-        pages = [_page(opened, n) for n in range(len(opened))]
+        found = read_pages(opened, budget)
         title = str(opened.get_metadata_dict().get("Title") or "").strip()
     finally:
         opened.close()
+    pages = found.texts
     if not any(page.strip() for page in pages):
-        raise IngestError(
-            f"has no text: its {len(pages)} page(s) are pictures; run text recognition (OCR) on it first."
-        )
-    given = sum(map(len, pages)) + 2 * (len(pages) - 1)
+        what = f"are pictures; {found.reason}" if found.pictures else "are empty or hold no letters; leave it out"
+        raise IngestError(f"has no text: its {len(pages)} page(s) {what}.")
+    given = sum(map(len, pages)) + 2 * (len(pages) - 1) + found.doubtful
     controls = hyphens = 0
     vocabulary = {word.casefold() for page in pages for word in _WORD.findall(page)}
     sections: list[Section] = []
@@ -54,26 +56,16 @@ def parse(path: Path, data: bytes) -> ParsedDocument:
             sections.append(Section(length, length + len(text), (), number))
         parts.append(text)
         length += len(text)
-    empty = [n for n, page in enumerate(pages, 1) if not page.strip()]
+    empty = [n for n, page in enumerate(pages, 1) if not page.strip() and n not in found.pictures]
     omissions = [Omission("hyphens at line ends", hyphens), Omission("control characters", controls)]
-    unread = [f"{_listed(empty)} without text (a picture?)"] if empty else []
+    omissions.append(Omission(ocr.DOUBTFUL, found.doubtful))
+    unread = [f"{_listed(empty)} without text"] if empty else []
+    if found.pictures:
+        unread.append(f"{_listed(found.pictures)} not read, being pictures: {found.reason}")
+    if found.scanned and ocr.shortfall():
+        unread.append(ocr.shortfall())
     sane = 3 <= len(title) <= 200 and not _NOT_A_TITLE.search(title) and "\ufffd" not in title
     return finish("".join(parts), title if sane else title_of(path), "pdf", sections, given, omissions, unread=unread)
-
-
-def _page(opened: Any, number: int) -> str:
-    """The text of a page, counted from 0; a page that PDFium cannot load has none."""
-    import pypdfium2 as pdfium
-
-    try:
-        page = opened[number]
-        textpage = page.get_textpage()
-        text = str(textpage.get_text_range(errors="replace"))
-        textpage.close()
-        page.close()
-    except pdfium.PdfiumError:
-        return ""
-    return storable(text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def _rejoin(match: re.Match[str], vocabulary: set[str]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ingest.decode import decode_text
 from ingest.parsers.draft import finish, title_of
+from ingest.parsers.rows import is_header
 from ingest.types import IngestError, Omission, ParsedDocument, Section
 
 _DELIMITERS = ",;\t|"
@@ -27,7 +28,7 @@ def parse(path: Path, data: bytes) -> ParsedDocument:
     if not rows:
         return finish("", title_of(path), "csv", [], 0)
     names = [" ".join(name.split()) for name in rows[0]]
-    if _is_header(names):
+    if is_header(names):
         body = rows[1:] or rows
     else:
         body, names = rows, [f"column {n + 1}" for n in range(max(map(len, rows)))]
@@ -44,18 +45,6 @@ def parse(path: Path, data: bytes) -> ParsedDocument:
     shown = "\n".join(lines)
     omissions = [Omission("spare white space in cells", trimmed)]
     return finish(shown, title_of(path), "csv", [Section(0, len(shown))], len(shown) + trimmed, omissions, encoding)
-
-
-def _is_header(names: list[str]) -> bool:
-    return all(name and not _is_number(name) for name in names) and len(set(names)) == len(names)
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell.replace(",", "").rstrip("%"))
-    except ValueError:
-        return False
-    return True
 
 
 def _delimiter(text: str) -> str:
