@@ -10,8 +10,9 @@ import numpy as np
 
 from ingest.batch import Batcher, Item
 from ingest.plan import in_scope
-from ingest.store import ChunkRecord, EncoderStamp, NewDocument, Store, StoreBusy, StoreError
-from ingest.types import Chunk, ParsedDocument, Section
+from ingest.store import ChunkRecord, EncoderStamp, Store, StoreBusy, StoreError
+from ingest.store.records import as_chunk, new_version
+from ingest.types import ParsedDocument, Section
 
 STAGING = "rebuild"  # a folder inside the store, so on the same disk and never mistaken for documents
 
@@ -96,28 +97,9 @@ def transfer(staging: Store, store: Store, check: Callable[[], None]) -> None:
         records = staging.chunks_of(record.id)
         vectors = staging.cached_vectors([chunk.hash for chunk in records])
         rows = [vectors[chunk.hash] for chunk in records]
-        document = NewDocument(
-            path=record.path,
-            root=record.root,
-            title=record.title,
-            kind=record.kind,
-            language=record.language,
-            size=record.size,
-            mtime_ns=record.mtime_ns,
-            digest=record.digest,
-            characters_in=record.characters_in,
-            text=staging.text(record.id),
-            encoding=record.encoding,
-            omissions=record.omissions,
-            metadata=record.metadata,
-            parser_version=record.parser_version,
-        )
         shape = np.zeros((0, staging.encoder.dimension), dtype=np.float32)
-        store.put(document, [_chunk(chunk) for chunk in records], np.stack(rows) if rows else shape)
+        document = new_version(record, staging.text(record.id))
+        store.put(document, [as_chunk(chunk) for chunk in records], np.stack(rows) if rows else shape)
     store.commit()
     staging.close()
     shutil.rmtree(staging.directory, ignore_errors=True)
-
-
-def _chunk(record: ChunkRecord) -> Chunk:
-    return Chunk(record.ordinal, record.start, record.end, record.text, record.header, record.headings, record.page)

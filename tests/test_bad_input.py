@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from ingest.store import Store
+from ingest.store import Store, schema
 from tests.ingest.tiny_encoder import write_static
 
 ROOT = Path(__file__).parents[1]
@@ -196,7 +196,7 @@ def test_a_store_of_another_encoder_a_busy_one_and_a_newer_one(store: Path, tmp_
     newer = tmp_path / "newer"
     assert command("ingest", docs, "--store", newer, "--encoder", write_static(tmp_path / "encoder")).returncode == 0
     connection = sqlite3.connect(newer / "store.sqlite3")
-    connection.execute("PRAGMA user_version=999")
+    schema.write_meta(connection, "format", 999)
     connection.commit()
     connection.close()
     for line in (["ingest", docs], ["rag", "ask", "tree?"]):

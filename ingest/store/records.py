@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-from ingest.types import IngestError, Omission
+from ingest.types import Chunk, IngestError, Omission
 
 
 class StoreError(IngestError):
@@ -96,6 +96,17 @@ class ChunkRecord:
     metadata: dict[str, Any]
     ordinal: int
     header: str
+
+
+def new_version(record: DocumentRecord, text: str) -> NewDocument:
+    """A stored document with its text, to be put into another store."""
+    values = {field.name: getattr(record, field.name) for field in fields(NewDocument) if field.name != "text"}
+    return NewDocument(**values, text=text)
+
+
+def as_chunk(record: ChunkRecord) -> Chunk:
+    """A stored chunk as it was before it was stored."""
+    return Chunk(record.ordinal, record.start, record.end, record.text, record.header, record.headings, record.page)
 
 
 def chunk_hash(embed_text: str) -> str:

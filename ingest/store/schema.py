@@ -70,9 +70,13 @@ def lost_commits(path: Path, here: int, elsewhere: int) -> StoreError:
     )
 
 
-def missing(directory: str | Path) -> StoreError:
+class Unfit(StoreError):
+    """No store, or none that this version can read; nothing of it is damaged."""
+
+
+def missing(directory: str | Path) -> Unfit:
     """The sentence for a folder without a store, or with one whose creation was interrupted."""
-    return StoreError(f"There is no store in {directory}; make one: python -m ingest PATH --store {directory}.")
+    return Unfit(f"There is no store in {directory}; make one: python -m ingest PATH --store {directory}.")
 
 
 def connect(path: Path, *, write: bool) -> sqlite3.Connection:
@@ -108,8 +112,11 @@ def _open(uri: str) -> sqlite3.Connection:
     return connection
 
 
-def create(path: Path, encoder: EncoderStamp) -> None:
-    """Make an empty store's database; the caller holds the writer lock. Raises sqlite3.Error."""
+def create(path: Path, encoder: EncoderStamp, *, generation: int = 0, totals: Totals | None = None) -> None:
+    """Make an empty store's database; the caller holds the writer lock. Raises sqlite3.Error.
+
+    One that takes the place of another goes on from its ``generation`` and the last ids of its ``totals``.
+    """
     connection = sqlite3.connect(path, isolation_level=None)
     try:
         connection.execute("PRAGMA journal_mode=WAL")
@@ -117,9 +124,11 @@ def create(path: Path, encoder: EncoderStamp) -> None:
         connection.execute("BEGIN IMMEDIATE")
         for statement in TABLES.split(";"):
             connection.execute(statement)
-        write_meta(connection, "generation", 0)
-        write_totals(connection, Totals())
-        connection.execute("INSERT INTO history VALUES (0, ?)", (secrets.token_hex(8),))
+        write_meta(connection, "format", VERSION)
+        write_meta(connection, "generation", generation)
+        last = totals or Totals()
+        write_totals(connection, Totals(last_document=last.last_document, last_chunk=last.last_chunk))
+        connection.execute("INSERT INTO history VALUES (?,?)", (generation, secrets.token_hex(8)))
         write_meta(connection, "encoder", asdict(encoder))
         connection.execute(f"PRAGMA application_id={APPLICATION}")
         connection.execute(f"PRAGMA user_version={VERSION}")  # last: a file with a version is complete
@@ -144,29 +153,34 @@ def is_blank(path: Path) -> bool:
 
 
 def check_version(connection: sqlite3.Connection, path: Path) -> None:
-    """StoreError unless this program can read the file."""
+    """Unfit unless it is a store that this program can read, sqlite3.DatabaseError when it is altered."""
     application = int(connection.execute("PRAGMA application_id").fetchone()[0])
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    header = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
         raise missing(path.parent)
-    if application != APPLICATION or version < 1:
-        raise StoreError(f"{path} is not an Openbook store; choose another folder with --store.")
+    try:
+        version = int(read_meta(connection, "format"))
+    except sqlite3.DatabaseError:  # another program's file, an old format, or a damaged one: the header has to do
+        version = header
+        if application != APPLICATION or version < 1:
+            raise Unfit(f"{path} is not an Openbook store; choose another folder with --store.") from None
     if version < VERSION:
-        raise StoreError(
+        raise Unfit(
             f"{path} was written by an older Openbook (format {version}, this one reads {VERSION}); build a new store "
             f"from your files: python -m ingest PATH --store NEW_FOLDER, then delete {path.parent}."
         )
     if version > VERSION:
-        raise StoreError(
+        raise Unfit(
             f"{path} was written by a newer Openbook (format {version}, this one reads {VERSION}); "
             "upgrade it: pip install --upgrade openbook."
         )
-    found = dict(connection.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL").fetchall())
-    if {" ".join(str(sql).split()) for sql in found.values()} != _EXPECTED:
+    found = connection.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL").fetchall()
+    if {" ".join(str(sql).split()) for (sql,) in found} != _EXPECTED:
         raise sqlite3.DatabaseError("its tables are not as they were made")
     with path.open("rb") as stream:
-        if stream.read(20)[18:20] != b"\2\2":
-            raise sqlite3.DatabaseError("its header is not as it was made")
+        logged = stream.read(20)[18:20] == b"\2\2"  # write-ahead logging, as it was made
+    if not logged or (application, header) != (APPLICATION, VERSION):
+        raise sqlite3.DatabaseError("its header is not as it was made")
 
 
 def read_meta(connection: sqlite3.Connection, key: str, default: Any = None) -> Any:

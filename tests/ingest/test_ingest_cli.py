@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from ingest.store import Store
+from ingest.store import Store, schema
 from tests.ingest.tiny_encoder import write_static
 
 ROOT = Path(__file__).parents[2]
@@ -111,7 +111,7 @@ def test_store_of_another_encoder_busy_or_newer(docs: Path, tmp_path: Path, enco
     import sqlite3
 
     connection = sqlite3.connect(home / "store.sqlite3")
-    connection.execute("PRAGMA user_version=999")
+    schema.write_meta(connection, "format", 999)
     connection.commit()
     connection.close()
     code, _, err = run(docs, "--store", home, "--rebuild")

@@ -56,7 +56,7 @@ def test_reading_only(filled: Callable[[], Path]) -> None:
 def test_newer_schema_is_refused(filled: Callable[[], Path]) -> None:
     home = filled()
     with sqlite3.connect(home / "store.sqlite3") as connection:
-        connection.execute("PRAGMA user_version=99")
+        schema.write_meta(connection, "format", 99)
     connection.close()
     for write in (False, True):
         with pytest.raises(StoreError, match=r"newer Openbook \(format 99.*pip install --upgrade openbook"):
