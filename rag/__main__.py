@@ -44,14 +44,15 @@ def parser() -> argparse.ArgumentParser:
     search.add_argument("--store", type=Path, help="where the documents are kept (default .openbook)")
     search.add_argument("-k", type=_number, help="passages to show, 1 to 50 (default 5)")
     answering(add("chat", "A conversation in the terminal; an empty line or Ctrl-D ends it."))
-    evaluate = add("evaluate", "Measure retrieval and answers on SQuAD-style question files.")
-    evaluate.add_argument("files", nargs="+", type=Path, metavar="SQUAD.json")
-    evaluate.add_argument("--model", help="bundled (default), none, a model folder, or openai:MODEL@http://host/v1")
-    evaluate.add_argument("--limit", type=int, help="only that many questions per file, evenly spread")
+    evaluate = add("evaluate", "Measure retrieval and answers on question files, or on your own documents.")
+    evaluate.add_argument("files", nargs="*", type=Path, metavar="SQUAD.json")
+    evaluate.add_argument("--own", type=Path, metavar="PATH", help="make the questions from these documents instead")
+    evaluate.add_argument("--against", nargs="+", default=[], metavar="KEY=VALUE", help="with --own, compare settings")
+    answering(evaluate)
+    evaluate.add_argument("--limit", type=int, help="only that many questions (--own: 200 unless given)")
     evaluate.add_argument("--calibration", type=Path, help="another calibration file")
     evaluate.add_argument("--curve", type=Path, metavar="FILE", help="accuracy over coverage, as .png or .json")
     evaluate.add_argument("--failures", type=int, default=0, metavar="N", help="N failures of each file as a table")
-    evaluate.add_argument("--seed", type=_number, help="draws the failures (default 0)")
     fit = add("calibrate", "Fit confidence, thresholds and sentence scores on question files.")
     fit.add_argument("files", nargs="+", type=Path, metavar="TRAIN.json")
     fit.add_argument("--dev", nargs="+", type=Path, required=True, metavar="DEV.json", help="for the thresholds")
@@ -198,6 +199,10 @@ def _evaluate(args: argparse.Namespace) -> int:
     from rag.outcomes import table
 
     settings = _settings(args)
+    if args.own is not None:
+        return _own(args, settings)
+    if args.against or args.store or not args.files:
+        raise RagError("Give question files to evaluate on, or --own PATH, with which --store and --against go.")
     drawn = curve.check(args.curve) if args.curve else None
     results = {}
     for path in args.files:
@@ -218,6 +223,16 @@ def _evaluate(args: argparse.Namespace) -> int:
         curve.write(drawn, results)
     if args.json:
         print(json.dumps(results, ensure_ascii=False))
+    return DONE
+
+
+def _own(args: argparse.Namespace, settings: Settings) -> int:
+    from rag.own.command import evaluate_own, report
+
+    if args.files or args.curve or args.failures or args.calibration:
+        raise RagError("--own makes its own questions: leave files, --curve, --failures and --calibration out.")
+    found = evaluate_own(args.own, settings, store=args.store, limit=args.limit, against=args.against)
+    print(json.dumps(found, ensure_ascii=False) if args.json else report(found))
     return DONE
 
 

@@ -74,7 +74,8 @@ class Stages:
         question, turns = state["question"], state["history"]
         if isinstance(self.retriever, OpenbookRetriever):
             searcher = self.retriever.searcher
-            question, state["within"] = searcher.narrow(question)
+            question, within = searcher.narrow(question)
+            state.setdefault("within", within)  # evaluation leaves documents out
             turns = [turn.model_copy(update={"content": searcher.bare(turn.text)}) for turn in turns]
         rewritten = history.rewrite(question, turns)
         if rewritten != question and self.model.writes and self.model.chat is not None:
@@ -102,7 +103,7 @@ class Stages:
                 state["k"],
                 vector=state["vector"],
                 without=state.get("without", frozenset()),
-                within=state["within"],
+                within=state.get("within"),
             )
             state["sources"] = [to_source(hit) for hit in found.hits]
             state["pool"] = found.pool

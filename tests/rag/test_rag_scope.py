@@ -170,6 +170,17 @@ def test_the_chain_reads_the_bare_question_and_forgets_the_scope(searcher: Searc
         chain.close()
 
 
+def test_evaluation_may_leave_documents_out(searcher: Searcher) -> None:
+    chain = build_chain(searcher.store.directory, "none")
+    try:
+        only = frozenset(d.id for d in searcher.store.documents() if d.path.endswith("rent.md"))
+        state = chain.prepare(ASK)
+        state["within"] = only
+        assert {source.doc_id for source in chain.answer(state).sources} == only
+    finally:
+        chain.close()
+
+
 def test_the_terminal_shows_one_sentence(searcher: Searcher, capsys: pytest.CaptureFixture[str]) -> None:
     place = str(searcher.store.directory)
     assert main(["search", "in:nothing rent", "--store", place]) == 2

@@ -1,0 +1,1 @@
+"""``python -m rag evaluate --own PATH``: an evaluation made from one's own documents."""
