@@ -56,9 +56,8 @@ class Searcher:
         self.store = store
         self._encoder = encoder
         self._loading = threading.Lock()
-        self._languages: tuple[int, dict[int, str]] = (-1, {})
         self._library: tuple[int, Library | None] = (-1, None)
-        self._allowed: tuple[int, frozenset[int], list[int]] = (-1, frozenset(), [])
+        self._allowed: tuple[int, frozenset[int], np.ndarray] = (-1, frozenset(), np.zeros(0, dtype=np.int64))
 
     @classmethod
     def open(cls, directory: str | Path, encoder: Encoder | None = None) -> Searcher:
@@ -133,10 +132,10 @@ class Searcher:
             raise RagError(f"Only the place to look is named, {scope}: add the question after it.")
         return bare, self.library.select(scope)
 
-    def _chunks_within(self, documents: frozenset[int]) -> list[int]:
+    def _chunks_within(self, documents: frozenset[int]) -> np.ndarray:
         generation, known, ids = self._allowed
         if (generation, known) != (self.store.generation, documents):
-            ids = self.store.chunk_ids_of(documents)
+            ids = np.array(self.store.chunk_ids_of(documents), dtype=np.int64)
             self._allowed = (self.store.generation, documents, ids)
         return ids
 
@@ -159,24 +158,23 @@ class Searcher:
         if within is None:
             question, within = self.narrow(question)
         allowed = None if within is None else self._chunks_within(within)
+        hidden = store.chunk_ids_of(without) if without else ()
         lang = language(question)
-        lexical = store.lexical(question, DEPTH, allowed=allowed)
+        lexical = store.lexical(question, DEPTH, allowed=allowed, without=hidden)
         use_dense = self.trusts(lang) or not lexical
         dense: list[tuple[int, float]] = []
         cosines: dict[int, float] = {}
         trusted: set[int] | None = None
         if use_dense:
             vector = self.encode([question])[0] if vector is None else vector
-            dense = store.dense(vector, DEPTH, allowed=allowed)
+            dense = store.dense(vector, DEPTH, allowed=allowed, without=hidden)
             lexical, cosines = self._complete(question, vector, lexical, dense)
-            if lexical and not all(self.trusts(other) for other in set(self._document_languages().values())):
+            if lexical and not all(self.trusts(other) for other in store.languages()):
                 trusted = self._trusted([cid for cid, _ in lexical] + [cid for cid, _ in dense])
         fused = fuse(lexical, dense, cosines=cosines, trusted=trusted)
         ranked = self._ranks(fused, lexical, dense)
         records = {c.id: c for c in store.chunks([f.chunk_id for f in ranked[: max(POOL, 4 * k)]])}
         present = [(f, records[f.chunk_id]) for f in ranked if f.chunk_id in records]
-        if without:
-            present = [(f, c) for f, c in present if c.doc_id not in without]
         hits: list[Hit] = []
         for f, c in present:
             if len(hits) == k:
@@ -198,14 +196,8 @@ class Searcher:
         missing = sorted(by_meaning - by_words)
         if len(by_words) >= DEPTH and missing:
             lexical = lexical + self.store.lexical(question, len(missing), allowed=missing)
-        alone = self.store.with_vectors(by_words - by_meaning)
-        if not alone:
-            return lexical, {}
-        try:
-            rows = self.store.vectors(alone)
-        except StoreError:  # another process changed the store between the two searches
-            return lexical, {}
-        return lexical, dict(zip(alone, (rows @ vector).tolist(), strict=True))
+        alone = by_words - by_meaning
+        return lexical, dict(self.store.dense(vector, len(alone), allowed=alone))
 
     def _ranks(
         self, fused: list[Fused], lexical: list[tuple[int, float]], dense: list[tuple[int, float]]
@@ -223,21 +215,9 @@ class Searcher:
             for f in fused
         ]
 
-    def _document_languages(self) -> dict[int, str]:
-        generation, known = self._languages
-        if generation != self.store.generation:
-            generation = self.store.generation
-            known = {document.id: document.language for document in self.store.documents()}
-            self._languages = (generation, known)
-        return known
-
     def _trusted(self, chunk_ids: list[int]) -> set[int]:
-        languages = self._document_languages()
-        return {
-            chunk.id
-            for chunk in self.store.chunks(sorted(set(chunk_ids)))
-            if self.trusts(languages.get(chunk.doc_id, ""))
-        }
+        languages = self.store.languages_of(chunk_ids)
+        return {number for number, lang in languages.items() if self.trusts(lang)}
 
     def close(self) -> None:
         self.store.close()

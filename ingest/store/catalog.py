@@ -41,6 +41,7 @@ class Catalog:
             self.generation = -1
             self._ids: np.ndarray | None = None
             self._waiting: np.ndarray | None = None
+            self._languages: tuple[int, set[str]] = (0, set())  # of the documents up to an id
             self.encoder: EncoderStamp
             self.totals: Totals
             self.advance()
@@ -189,6 +190,23 @@ class Catalog:
         """What a commit of this database is told by; None for one that it does not know (any more)."""
         found = self.rows("SELECT token FROM history WHERE generation = ?", (generation,))
         return str(found[0][0]) if found else None
+
+    def languages(self) -> set[str]:
+        """The languages of the documents, perhaps with some that only removed ones had: each is looked at once."""
+        with self._lock:
+            seen, known = self._languages
+            if seen < self.totals.last_document:
+                new = self.rows("SELECT DISTINCT language FROM documents WHERE id > ?", (seen,))
+                known = known | {from_sql(row[0]) for row in new}
+                self._languages = self.totals.last_document, known
+            return known
+
+    def languages_of(self, chunk_ids: Iterable[int]) -> dict[int, str]:
+        """The languages of the documents that some chunks stand in; ids that are not there are left out."""
+        wanted = json.dumps([int(number) for number in chunk_ids])
+        found = self.rows(f"SELECT id, doc_id FROM chunks WHERE id IN {_IN}", (wanted,))
+        documents = self._documents(row[1] for row in found)
+        return {number: documents[doc_id].language for number, doc_id in found if doc_id in documents}
 
     def collections(self) -> dict[str, str]:
         """Path of a folder or file -> name of the collection that what lies there belongs to."""

@@ -97,6 +97,14 @@ class Reading:
         """Path of a file that could not be taken in -> the reason."""
         return self._read(lambda catalog: catalog.quarantined())
 
+    def languages(self) -> set[str]:
+        """The languages of the documents, perhaps with some that only removed ones had."""
+        return self._read(lambda catalog: catalog.languages())
+
+    def languages_of(self, chunk_ids: Iterable[int]) -> dict[int, str]:
+        """The languages of the documents that some chunks stand in; ids that are not there are left out."""
+        return self._read(lambda catalog: catalog.languages_of(chunk_ids))
+
     def dense(
         self, vector: np.ndarray, k: int, *, allowed: Ids | None = None, without: Ids = ()
     ) -> list[tuple[int, float]]:
@@ -129,11 +137,6 @@ class Reading:
                 return index.vectors(chunk_ids)
             except KeyError as error:
                 raise StoreError(f"There is no chunk {error.args[0]} in {self.directory}.") from error
-
-    def with_vectors(self, chunk_ids: Iterable[int]) -> list[int]:
-        """Those of ``chunk_ids``, ascending, whose vectors have been made; the others wait for the encoder."""
-        waiting = self._read(lambda catalog: catalog.waiting_ids())
-        return [int(number) for number in np.setdiff1d(np.fromiter(chunk_ids, dtype=np.int64), waiting)]
 
     def waiting(self, limit: int) -> list[tuple[str, str]]:
         """(hash, header + text) of up to ``limit`` different chunks that wait for their vectors, oldest first."""
