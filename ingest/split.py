@@ -11,15 +11,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ingest.count import CountTokens, TokenCounter
+from ingest.headers import headers_of, under
 from ingest.sentences import sentences
-from ingest.types import Chunk, ParsedDocument, Section
-from ingest.units import LINE_KINDS, Unit, trim
+from ingest.types import Chunk, ParsedDocument, Section, member_of
+from ingest.units import LINE_KINDS, Unit, column_names, trim
 from ingest.units import lines as split_lines
 from ingest.units import units as read_units
 
 __all__ = ["sentences", "split"]
 
-HEADER_TOKENS = 40
 TINY = 5  # a section under max_tokens / TINY may join its neighbours ...
 JOINED = 2  # ... while together they stay under max_tokens / JOINED
 OVERLAP = 0.15
@@ -49,8 +49,9 @@ def split(document: ParsedDocument, count_tokens: CountTokens | TokenCounter, ma
     ``count_tokens`` takes a list of texts and gives the number of word-pieces of each; a `TokenCounter` remembers
     the words from document to document. Every character that is not white space is in a chunk; sentences are cut
     only when one alone is over the limit. A chunk stays on one page and under one heading, except that tiny
-    neighbours join under what they share. Up to one sentence (15 % of the limit) is repeated at a cut inside a
-    section. Raises ``ValueError`` for a limit under 8 word-pieces.
+    neighbours join under what they share; in the middle of a table its header ends with the names of the columns.
+    Up to one sentence (15 % of the limit) is repeated at a cut inside a section. Raises ``ValueError`` for a limit
+    under 8 word-pieces.
     """
     if max_tokens < 8:
         raise ValueError(f"max_tokens is {max_tokens}; give at least 8 word-pieces.")
@@ -62,15 +63,16 @@ def split(document: ParsedDocument, count_tokens: CountTokens | TokenCounter, ma
     for unit, tokens in zip(units, counter.estimate([text[u.start : u.end] for u in units]), strict=True):
         unit.tokens = tokens
     groups = _join(groups, max_tokens)
-    headers = _headers(document.title, [group.headings for group in groups], counter, max_tokens)
-    spans: list[tuple[int, int, _Group]] = []
+    headers = headers_of(document.title, [group.headings for group in groups], counter, max_tokens)
+    spans: list[tuple[int, int, _Group, str]] = []
     for group in groups:
         budget = max_tokens - counter.overhead - headers[group.headings][1]
         units = _cut_long(text, group.units, budget, counter)
-        spans += [(start, end, group) for start, end in _pack(units, budget, document.kind not in LINE_KINDS)]
+        packed = _pack(units, budget, document.kind not in LINE_KINDS)
+        spans += [(start, end, group, names) for start, end, names in packed]
     chunks = [
-        Chunk(n, start, end, text[start:end], headers[group.headings][0], group.headings, group.page)
-        for n, (start, end, group) in enumerate(spans)
+        Chunk(n, start, end, text[start:end], under(headers[group.headings][0], names), group.headings, group.page)
+        for n, (start, end, group, names) in enumerate(spans)
     ]
     return _verified(text, chunks, counter, max_tokens)
 
@@ -101,13 +103,18 @@ def _join(groups: list[_Group], max_tokens: int) -> list[_Group]:
             joined[-1] = _Group(units, headings, last.page, last.bare and group.bare)
         else:
             joined.append(group)
-    if len(joined) > 1 and joined[-1].bare and joined[-1].page == joined[-2].page:
+    if len(joined) > 1 and joined[-1].bare and _together(joined[-2], joined[-1]):
         joined[-2].units += joined.pop().units
     return joined
 
 
+def _together(last: _Group, group: _Group) -> bool:
+    """Whether two groups stand on one page of one file."""
+    return last.page == group.page and member_of(last.headings) == member_of(group.headings)
+
+
 def _may_join(last: _Group, group: _Group, max_tokens: int) -> bool:
-    if last.page != group.page:
+    if not _together(last, group):
         return False
     if last.bare:
         return True
@@ -122,51 +129,6 @@ def _shared(a: tuple[str, ...], b: tuple[str, ...]) -> tuple[str, ...]:
     while count < min(len(a), len(b)) and a[count] == b[count]:
         count += 1
     return a[:count]
-
-
-# ---------------------------------------------------------------- headers
-
-
-def _headers(
-    title: str, paths: list[tuple[str, ...]], counter: TokenCounter, max_tokens: int
-) -> dict[tuple[str, ...], tuple[str, int]]:
-    """For each heading path its header and the word-pieces of it (with one more for the line break)."""
-    limit = min(HEADER_TOKENS, max_tokens // 4)
-    distinct = list(dict.fromkeys(paths))
-    full = [_header_parts(title, path) for path in distinct]
-    counts = counter.estimate([" > ".join(parts) for parts in full])
-    headers = {}
-    for path, parts, count in zip(distinct, full, counts, strict=True):
-        shown, tokens = (parts, count) if count <= limit else _shorten(parts, counter, limit)
-        headers[path] = (" > ".join(shown), tokens + 1)
-    return headers
-
-
-def _header_parts(title: str, path: tuple[str, ...]) -> list[str]:
-    parts: list[str] = []
-    for raw in (title, *path):
-        part = " ".join(raw.split())
-        if part and not (parts and parts[-1].casefold() == part.casefold()):
-            parts.append(part)
-    return parts
-
-
-def _shorten(parts: list[str], counter: TokenCounter, limit: int) -> tuple[list[str], int]:
-    """Drop the middle of a heading path, then cut its longest part, until it takes ``limit`` word-pieces."""
-    while True:
-        count = counter.estimate([" > ".join(parts)])[0]
-        if count <= limit:
-            return parts, count
-        if len(parts) > 2:
-            parts = [parts[0], *parts[2:]]
-            continue
-        longest = max(range(len(parts)), key=lambda i: len(parts[i]))
-        kept = parts[longest][: len(parts[longest]) * 2 // 3]
-        kept = kept[: kept.rfind(" ")] if kept.rfind(" ") > len(kept) // 2 else kept
-        parts = [kept.rstrip() if i == longest else part for i, part in enumerate(parts)]
-        parts = [part for part in parts if part]
-        if not parts:
-            return [], 0
 
 
 # ---------------------------------------------------------------- packing
@@ -185,12 +147,24 @@ def _cut_long(text: str, units: list[Unit], budget: int, counter: TokenCounter) 
             lines = [Unit(a, b, "line", n == 0) for n, (a, b) in enumerate(split_lines(text, unit.start, unit.end))]
             for line, tokens in zip(lines, counter.estimate([text[u.start : u.end] for u in lines]), strict=True):
                 line.tokens = tokens
-            fitting += _cut_long(text, lines, room, counter)
+            taken = _name_columns(text, lines, room, counter)
+            fitting += _cut_long(text, lines, room - taken, counter)
         else:
             fitting += _cut(text, unit, room, counter)
         room = room - unit.tokens if unit.kind == "heading" else budget
         room = max(room, budget // 2)
     return fitting
+
+
+def _name_columns(text: str, rows: list[Unit], budget: int, counter: TokenCounter) -> int:
+    """Give the rows of a table the names of its columns; the word-pieces these take, 0 when they take too many."""
+    names = column_names([text[row.start : row.end] for row in rows])
+    taken = counter.estimate([names])[0] + 1 if names else 0
+    if taken * 3 > budget:
+        return 0
+    for row in rows[1:] if names else ():
+        row.names, row.names_tokens = names, taken
+    return taken
 
 
 def _cut(text: str, unit: Unit, budget: int, counter: TokenCounter) -> Iterator[Unit]:
@@ -219,16 +193,18 @@ def _cut(text: str, unit: Unit, budget: int, counter: TokenCounter) -> Iterator[
         yield Unit(a, b, "cut", paragraph, sum(counts[first:]))
 
 
-def _pack(units: list[Unit], budget: int, overlap: bool) -> Iterator[tuple[int, int]]:
-    """Spans of neighbouring units within the budget, of about equal size, cut at paragraphs if possible."""
+def _pack(units: list[Unit], budget: int, overlap: bool) -> Iterator[tuple[int, int, str]]:
+    """Spans of neighbouring units within the budget, of about equal size, cut at paragraphs if possible; with each
+    the names of the columns of the table in whose middle it begins, or "".
+    """
     remaining = sum(unit.tokens for unit in units)
     first = 0
     while first < len(units):
         target = remaining / max(1, -(-remaining // budget))
         lead = _overlap(units, first, budget) if overlap else 0
-        stop = _end_of_chunk(units, first, budget - lead, target)
+        stop = _end_of_chunk(units, first, budget - lead - units[first].names_tokens, target)
         start = units[first - 1].start if lead else units[first].start
-        yield start, units[stop - 1].end
+        yield start, units[stop - 1].end, units[first].names
         remaining -= sum(unit.tokens for unit in units[first:stop])
         first = stop
 

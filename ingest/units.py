@@ -16,7 +16,8 @@ _FENCE = re.compile(r"^[ ]{0,3}(`{3,}|~{3,})", re.M)
 _ATX = re.compile(r"[ ]{0,3}#{1,6}(?:[^\S\n]|$)")
 _UNDERLINE = re.compile(r"[ ]{0,3}([!-/:-@\[-`{-~])\1*[^\S\n]*")
 _EQUALS = re.compile(r"(?:={1,6}|#{1,6})[^\S\n]+\S")
-_TABLE_ROW = re.compile(r"[^\S\n]*\S.* \| |[^\S\n]*\|")
+_TABLE_ROW = re.compile(r"[^\S\n]*\S.* \| |[^\S\n]*(?:\||\+[-=+])")
+_LETTER = re.compile(r"[^\W_]")
 
 
 @dataclass(slots=True)
@@ -28,6 +29,8 @@ class Unit:
     kind: str  # "heading", "block" (table or fence), "sentence", "line", "cut"
     paragraph: bool  # whether a paragraph begins here
     tokens: int = 0
+    names: str = ""  # in a row of a table that was cut: the row that names its columns ...
+    names_tokens: int = 0  # ... which goes before it
 
 
 def units(document: ParsedDocument, section: Section) -> Iterator[Unit]:
@@ -98,6 +101,13 @@ def _paragraph_kind(paragraph: str, kind: str) -> str:
     if kind not in LINE_KINDS and len(rows) > 1 and all(_TABLE_ROW.match(row) for row in rows):
         return "block"
     return "text"
+
+
+def column_names(rows: list[str]) -> str:
+    """The row of a table that names its columns; "" for a block that is no table."""
+    if not all(_TABLE_ROW.match(row) for row in rows):
+        return ""
+    return next((row for row in rows if _LETTER.search(row)), "")
 
 
 def _fences(text: str, start: int, stop: int) -> Iterator[tuple[int, int]]:
