@@ -40,7 +40,7 @@ class Cancelled(Exception):
 class Item:
     """A parsed file on its way into the store; ``status`` is what the report will call it.
 
-    ``chunks`` are given where the parsing process has split the document.
+    ``chunks`` and their ``bodies`` (`ingest.fold.indexed`) are given where the parsing process has split the document.
     """
 
     path: str
@@ -52,6 +52,7 @@ class Item:
     status: Status
     document: ParsedDocument
     chunks: list[Chunk] | None = None
+    bodies: Sequence[str] = ()
 
 
 @dataclass(slots=True)
@@ -139,6 +140,7 @@ class Batcher:
             self._encode_missing()
         for ready in self._ready:
             self._store.put(_new_document(ready.item), ready.chunks, self._rows(ready.hashes))
+            self._store.prepare({c.embed_text: body for c, body in zip(ready.chunks, ready.item.bodies, strict=False)})
         if self._missing and self._known:
             self._fill(self._known)
         events = [Event("file", ready.item.path, ready.item.status, chunks=len(ready.chunks)) for ready in self._ready]

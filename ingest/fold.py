@@ -186,3 +186,8 @@ def terms(text: str) -> list[str]:
         else:
             found.extend(_word_terms(token))
     return found
+
+
+def indexed(text: str) -> str:
+    """The terms of ``text`` as the lexical index takes them, in UTF-8 without lone surrogates."""
+    return " ".join(terms(text.encode("utf-8", "replace").decode()))

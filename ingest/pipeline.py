@@ -242,6 +242,7 @@ class _Run:
                 status="changed" if put.record else "added",
                 document=parsed.document,
                 chunks=parsed.chunks,
+                bodies=parsed.bodies,
             )
             ready = batcher.prepare(item)
         except IngestError as error:

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -45,7 +46,8 @@ class Splitting:
 class ParseResult:
     """A parsed file with the BLAKE2b-160 ``digest`` (hex) of the very bytes that were parsed.
 
-    ``chunks`` are those of the document where the process was told how to split it.
+    ``chunks`` are those of the document where the process was told how to split it, ``bodies`` their terms for the
+    lexical index (`ingest.fold.indexed`).
     """
 
     document: ParsedDocument
@@ -53,6 +55,7 @@ class ParseResult:
     size: int
     mtime_ns: int
     chunks: list[Chunk] | None = None
+    bodies: Sequence[str] = ()
 
 
 class ParserPool:
@@ -88,7 +91,7 @@ class ParserPool:
             raise IngestError(reply["error"])
         document = _document(reply["document"])
         chunks = _chunks(document, reply["chunks"]) if "chunks" in reply else None
-        return ParseResult(document, digest, len(data), status.st_mtime_ns, chunks)
+        return ParseResult(document, digest, len(data), status.st_mtime_ns, chunks, reply.get("bodies", ()))
 
     def close(self) -> None:
         self._kill()

@@ -58,6 +58,7 @@ def _exactly(source: BinaryIO, length: int) -> bytes:
 
 def _answer(path: Path, data: bytes, budget: Budget, split: Split | None) -> bytes:
     """The answer to one request as JSON."""
+    from ingest.fold import indexed
     from ingest.parsers import parse_file
 
     limits = budget.limits
@@ -73,7 +74,9 @@ def _answer(path: Path, data: bytes, budget: Budget, split: Split | None) -> byt
         reply: dict[str, object] = {"document": fields}
         if split is not None:
             budget.step()
-            reply["chunks"] = [(c.start, c.end, c.header, c.headings, c.page) for c in split(document)]
+            chunks = split(document)
+            reply["chunks"] = [(c.start, c.end, c.header, c.headings, c.page) for c in chunks]
+            reply["bodies"] = [indexed(c.embed_text) for c in chunks]
         return json.dumps(reply, ensure_ascii=False).encode("utf-8", "backslashreplace")
     except IngestError as error:
         message, fatal = str(error), False

@@ -53,6 +53,7 @@ class Derived:
         self._lexical: LexicalIndex | None = None
         self._lexical_generation = -1
         self._stale = False  # something was committed since the dense index was saved
+        self.bodies: dict[str, str] = {}  # of texts in the coming commit, by `fold.indexed`, made elsewhere
 
     def vectors(self) -> VectorIndex:
         """The dense index at the catalogue's generation."""
@@ -108,6 +109,7 @@ class Derived:
                 self._vectors = None
         if self.locked or self._lexical is not None:
             self.lexical()
+        self.bodies.clear()
 
     def _worth_saving(self, index: VectorIndex) -> bool:
         return index.broken or index.unsaved >= SAVE_AFTER
@@ -161,7 +163,7 @@ class Derived:
                 generation = self.catalog.generation
                 folder = lexical.new_folder(self.directory, generation)
                 try:
-                    state = lexical.advance(base, folder, wanted, self.catalog.lexical_texts)
+                    state = lexical.advance(base, folder, wanted, self.catalog.lexical_texts, self.bodies)
                     lexical.publish(self.directory, state, generation, self.catalog.token(generation))
                 except BaseException:
                     shutil.rmtree(folder, ignore_errors=True)

@@ -12,14 +12,14 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tantivy
 
-from ingest.fold import terms
+from ingest.fold import indexed
 from ingest.store.files import Damaged, checksum, read_manifest, sync_directory, write_manifest
 from ingest.store.scope import Ids, ascending, contains
 
@@ -55,19 +55,14 @@ _schema = (
 
 def rules() -> str:
     """A digest of what the folding rules do now."""
-    return hashlib.sha256("\n".join(terms(_PROBE)).encode("utf-8", "replace")).hexdigest()[:16]
+    return hashlib.sha256(indexed(_PROBE).encode()).hexdigest()[:16]
 
 
-def _clean(text: str) -> str:
-    """Without lone surrogates, which tantivy's UTF-8 cannot hold."""
-    return text.encode("utf-8", "replace").decode()
-
-
-def _add(writer: Any, rows: Iterable[tuple[int, str]]) -> None:
+def _add(writer: Any, rows: Iterable[tuple[int, str]], bodies: Mapping[str, str]) -> None:
     for number, text in rows:
         document = tantivy.Document()
         document.add_unsigned("id", number)  # the dict form infers a signed field and kills the writer thread
-        document.add_text("body", " ".join(terms(_clean(text))))
+        document.add_text("body", bodies.get(text) or indexed(text))
         writer.add_document(document)
 
 
@@ -127,7 +122,7 @@ class LexicalIndex:
             limit *= 8
 
     def _query(self, text: str) -> Any:
-        words = list(dict.fromkeys(" ".join(terms(_clean(text[:QUERY_CHARACTERS]))).split()))[:QUERY_CANDIDATES]
+        words = list(dict.fromkeys(indexed(text[:QUERY_CHARACTERS]).split()))[:QUERY_CANDIDATES]
         counted = [(self._searcher.doc_freq("body", word), word) for word in words]
         known = sorted(pair for pair in counted if pair[0])[:QUERY_TERMS]
         if not known:
@@ -141,14 +136,19 @@ def build_in_memory(wanted: np.ndarray, fetch: Fetch) -> LexicalIndex:
     """An index that needs no disk, for when there is none to write to."""
     index = tantivy.Index(_schema)
     writer = index.writer(HEAP, 1)
-    _add(writer, fetch(wanted))
+    _add(writer, fetch(wanted), {})
     writer.commit()
     writer.wait_merging_threads()
     return LexicalIndex(index, wanted, 0, None, {})
 
 
-def advance(base: LexicalIndex | None, folder: Path, wanted: np.ndarray, fetch: Fetch) -> LexicalIndex:
-    """Build in the new, empty ``folder`` the state that holds exactly ``wanted``, starting from ``base``."""
+def advance(
+    base: LexicalIndex | None, folder: Path, wanted: np.ndarray, fetch: Fetch, bodies: Mapping[str, str] | None = None
+) -> LexicalIndex:
+    """Build in the new, empty ``folder`` the state that holds exactly ``wanted``, starting from ``base``.
+
+    ``bodies`` are known already: {text: `ingest.fold.indexed` of it}.
+    """
     present = np.zeros(0, dtype=np.int64) if base is None else base.ids
     gone = present[~np.isin(present, wanted)]
     deleted = (base.deleted if base else 0) + len(gone)
@@ -165,7 +165,7 @@ def advance(base: LexicalIndex | None, folder: Path, wanted: np.ndarray, fetch: 
     if len(gone):
         # delete_documents_by_term with an int deletes nothing: it infers a signed term for the unsigned field
         writer.delete_documents_by_query(tantivy.Query.term_set_query(_schema, "id", gone.tolist()))
-    _add(writer, fetch(new))
+    _add(writer, fetch(new), bodies or {})
     writer.commit()
     writer.wait_merging_threads()
     np.save(folder / IDS, wanted, allow_pickle=False)

@@ -189,6 +189,10 @@ class Store(Reading):
 
         return self._write(work)
 
+    def prepare(self, bodies: Mapping[str, str]) -> None:
+        """{header + text: `ingest.fold.indexed` of it} for chunks of the coming commit, which then has less to do."""
+        self._derived.bodies.update(bodies)
+
     def fill(self, hashes: Sequence[str], vectors: np.ndarray) -> None:
         """Vectors, float32 (len(hashes), dimension), for chunks that wait for them; StoreError as for `put`."""
         rows = np.asarray(vectors, dtype=np.float32)
@@ -239,6 +243,7 @@ class Store(Reading):
 
     def rollback(self) -> None:
         """Drop everything since the last commit."""
+        self._derived.bodies.clear()
         self._write(lambda changes: changes.rollback())
 
     @contextlib.contextmanager
