@@ -10,7 +10,7 @@ from ingest.limits import Budget
 from ingest.parsers.draft import Draft, title_of
 from ingest.parsers.ledger import Ledger
 from ingest.parsers.ooxml import Flow
-from ingest.parsers.package import Package, attribute, local
+from ingest.parsers.package import Package, attribute, local, text_of
 from ingest.types import IngestError, ParsedDocument
 
 _HEADING = re.compile(r"(?:heading|标题|標題)\s*(\d)", re.I)
@@ -61,7 +61,7 @@ class _Reader:
         body = next((node for node in self._root if local(node) == "body"), None)
         if body is None:
             raise IngestError("is not a Word file (.docx) that can be read; save it again.")
-        self.ledger.give("".join(self._root.itertext()))
+        self.ledger.give(text_of(self._root))
         for kind in ("footnotes", "endnotes"):
             for target in self._parts.get(kind, ()):
                 self._read_notes(kind.removesuffix("s"), self._package.xml(target))
@@ -71,11 +71,11 @@ class _Reader:
             self.draft.add(note)
         for target in self._parts.get("diagramData", ()):
             diagram = self._package.xml(target)
-            self.ledger.give("".join(diagram.itertext()))
+            self.ledger.give(text_of(diagram))
             flow.blocks(diagram)
         for kind, reason in _LEFT_OUT.items():
             for target in self._parts.get(kind, ()):
-                text = "".join(self._package.xml(target).itertext())
+                text = text_of(self._package.xml(target))
                 self.ledger.give(text)
                 self.ledger.leave(reason, text)
         self.draft.close_section()
@@ -128,7 +128,7 @@ class _Reader:
             lines: list[str] = []
             scratch = Draft()
             flow = Flow(scratch, self.ledger, lambda _, text, lines=lines: lines.append(text))  # type: ignore[misc]
-            self.ledger.give("".join(node.itertext()))
+            self.ledger.give(text_of(node))
             flow.blocks(node)
             text = " ".join([*lines, *([scratch.text()] if scratch.length else [])])
             if text:

@@ -203,6 +203,8 @@ class _Reader:
             self._options()
             while self._argument():
                 self._options()
+        elif name in ("footnote", "thanks"):
+            self._words.append(" ")
         elif name == "item":
             self._flush()
             self._words.append(self.ledger.mark("- "))

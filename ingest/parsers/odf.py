@@ -8,7 +8,7 @@ from typing import Any
 from ingest.limits import Budget
 from ingest.parsers.draft import Draft, title_of
 from ingest.parsers.ledger import Ledger
-from ingest.parsers.package import Package, attribute, local
+from ingest.parsers.package import Package, attribute, local, text_of
 from ingest.parsers.rows import Row, write_rows
 from ingest.types import IngestError, ParsedDocument
 
@@ -36,7 +36,7 @@ def parse(path: Path, data: bytes, budget: Budget) -> ParsedDocument:
     if body is None:
         raise IngestError("is not an OpenDocument file that can be read; save it again.")
     reader = _Reader()
-    reader.ledger.give("".join(body.itertext()))
+    reader.ledger.give(text_of(body))
     reader.blocks(body)
     named = ""
     if "meta.xml" in package:
@@ -58,7 +58,8 @@ class _Reader:
         self._notes: list[Any] = []
 
     def blocks(self, parent: Any, bullet: str = "") -> None:
-        """Write the blocks under ``parent``; those of a list item get a bullet."""
+        """Write the blocks in ``parent``; those of a list item get a bullet."""
+        self._stray(parent.text)
         for node in parent:
             name = local(node)
             if self._dropped(node, name):
@@ -77,7 +78,6 @@ class _Reader:
                 self.draft.heading(2, "Notes", shown="")
                 self.blocks(node)
             else:
-                self._stray(node.text)
                 self.blocks(node, bullet)
             self._stray(node.tail)
 
@@ -108,6 +108,7 @@ class _Reader:
             elif name in _GAPS:
                 count = attribute(node, "c") or "1"
                 self._words.append(_GAPS[name] * (min(int(count), 100) if count.isdigit() else 1))
+                self._inline(node)
             elif name == "note-body":
                 self._notes.append(node)
             elif name in ("frame", "text-box", "custom-shape", "rect", "g"):
@@ -143,6 +144,7 @@ class _Reader:
     def _rows(self, table: Any) -> list[Row]:
         """The rows of a table, in groups or not; what stands in it besides (a title, shapes) is written before it."""
         rows: list[Row] = []
+        self._stray(table.text)
         for node in table:
             name = local(node)
             if name == "table-row":
@@ -150,34 +152,37 @@ class _Reader:
             elif name in ("table-rows", "table-header-rows", "table-row-group"):
                 rows += self._rows(node)
             elif not self._dropped(node, name):
-                self._stray(node.text)
                 self.blocks(node)
+            self._stray(node.tail)
         return rows
 
     def _row(self, node: Any) -> Row:
         """Cells by column. A value repeated over many cells is written once: the file holds it once."""
         row: Row = {}
         column = 0
+        self._stray(node.text)
         for cell in node:
             if local(cell) in ("table-cell", "covered-table-cell"):
                 text = self._cell(cell)
+                at = min(column, _MOST_COLUMNS)
                 if text:
-                    row[min(column, _MOST_COLUMNS)] = text
+                    row[at] = f"{row[at]} {text}" if at in row else text
                 count = attribute(cell, "number-columns-repeated") or "1"
                 column += int(count) if count.isdigit() and len(count) < 7 else 1
-            else:
-                self._stray(cell.text)
+            elif not self._dropped(cell, local(cell)):
                 self.blocks(cell)
+            self._stray(cell.tail)
         return row
 
     def _cell(self, cell: Any) -> str:
         """The paragraphs of a cell in one line; a table inside it becomes ``a | b``, row after row."""
         parts: list[str] = []
+        self._part(cell.text, parts)
         for node in cell:
             name = local(node)
             if self._dropped(node, name):
-                continue
-            if name == "table":
+                pass
+            elif name == "table":
                 for row in self._rows(node):
                     self.ledger.mark("|" * max(0, len(row) - 1))
                     parts.append(" | ".join(row.values()))
@@ -189,11 +194,14 @@ class _Reader:
                 self._words, self._floating, self._notes = outer, [], []
                 parts += [self._cell(box) for box in inner]
             else:
-                if node.text:
-                    self.ledger.keep(node.text)
-                    parts.append(node.text)
                 parts.append(self._cell(node))
+            self._part(node.tail, parts)
         return " ".join(" ".join(parts).split())
+
+    def _part(self, text: str | None, parts: list[str]) -> None:
+        if text:
+            self.ledger.keep(text)
+            parts.append(text)
 
     def _turn(self, page: Any) -> None:
         self._pages += 1
@@ -204,15 +212,14 @@ class _Reader:
             words = " ".join(self._cell(title).split())
             if words:
                 self.draft.heading(1, words)
-            for node in list(title):
-                title.remove(node)
+            title.clear(keep_tail=True)  # written, so not to be met again
 
     def _dropped(self, node: Any, name: str) -> bool:
         reason = _LEFT_OUT.get(name, "")
         if attribute(node, "class") in ("page-number", "date-time", "footer", "header"):
             reason = "slide numbers, dates and footers"
         if reason:
-            self.ledger.leave(reason, "".join(node.itertext()))
+            self.ledger.leave(reason, text_of(node))
         return bool(reason)
 
     def _stray(self, text: str | None) -> None:

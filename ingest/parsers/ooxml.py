@@ -11,7 +11,7 @@ from typing import Any
 
 from ingest.parsers.draft import Draft
 from ingest.parsers.ledger import Ledger
-from ingest.parsers.package import attribute, local
+from ingest.parsers.package import attribute, local, text_of
 
 _LAYOUT = frozenset(
     ("posOffset", "align", "pctWidth", "pctHeight", "pctPosHOffset", "pctPosVOffset", "attrName", "tableStyleId")
@@ -48,29 +48,30 @@ class Flow:
 
     def blocks(self, parent: Any) -> None:
         """Write the blocks under ``parent``, which itself is none."""
+        self._stray(parent.text)
         for node in parent:
             name = local(node)
             if reason := self._skip(node):
-                self.ledger.leave(reason, "".join(node.itertext()))
+                self.ledger.leave(reason, text_of(node))
             elif name == "p":
                 self._read_paragraph(node)
             elif name == "tbl":
-                self._write(self.rows(node))
+                self._write_table(node)
             elif name == "AlternateContent":
-                self.blocks(self._choice(node))
-            elif self._dropped(node, name):
-                continue
-            else:
-                self._stray(node)
+                for option in self._options(node):
+                    self.blocks(option)
+            elif not self._dropped(node, name):
                 self.blocks(node)
-            self._tail(node)
+            self._stray(node.tail)
 
     def rows(self, table: Any) -> list[str]:
         """A line for each row, its cells divided by `` | ``; tables and boxes inside a cell follow their row."""
         lines: list[str] = []
+        self._stray(table.text)
         for row in self._children(table, "tr"):
             cells: list[str] = []
             inner: list[str] = []
+            self._stray(row.text)
             for cell in self._children(row, "tc"):
                 text, more = self._cell(cell)
                 cells.append(text)
@@ -89,9 +90,9 @@ class Flow:
             if name == wanted:
                 found.append(node)
             elif not self._dropped(node, name):
+                self._stray(node.text)
                 found += self._children(node, wanted)
-                self._stray(node)
-            self._tail(node)
+            self._stray(node.tail)
         return found
 
     def _cell(self, cell: Any) -> tuple[str, list[str]]:
@@ -119,31 +120,48 @@ class Flow:
             self.draft.add(note)
         for box in boxes:
             if local(box) == "tbl":
-                self._write(self.rows(box))
+                self._write_table(box)
             else:
                 self.blocks(box)
 
+    def _write_table(self, table: Any) -> None:
+        self.draft.add("\n".join(self.rows(table)))
+        notes, self._notes = self._notes, []
+        for note in notes:
+            self.draft.add(note)
+
     def _inline(self, parent: Any) -> None:
-        """Gather the words under ``parent``; what floats in it is put aside."""
+        """Gather the words in ``parent``; what floats in it is put aside."""
+        self._add(parent.text, local(parent))
         for node in parent:
             name = local(node)
             if name == "AlternateContent":
-                self._inline(self._choice(node))
+                for option in self._options(node):
+                    self._inline(option)
             elif name in ("tbl", "txbxContent"):
                 self._floating.append(node)
-            elif name in ("footnoteReference", "endnoteReference"):
-                self._refer(node)
             elif not self._dropped(node, name):
                 if name == "p" and self._words:
                     self._words.append("\n")
-                if node.text and (name == "t" or node.text.strip()):
-                    self.ledger.keep(node.text)
-                    self._words.append(node.text)
+                if name in ("footnoteReference", "endnoteReference"):
+                    self._refer(node)
                 mark = _BREAKS.get(name)
                 if mark and len(node) == 0 and not node.text:
                     self._words.append(self.ledger.mark(mark))
                 self._inline(node)
-            self._tail(node)
+            self._add(node.tail)
+
+    def _add(self, text: str | None, name: str = "") -> None:
+        """A piece of the paragraph being read; white space outside ``t`` only lays out the XML."""
+        if text and (name == "t" or text.strip()):
+            self.ledger.keep(text)
+            self._words.append(text)
+
+    def _stray(self, text: str | None) -> None:
+        """Text that stands outside every paragraph."""
+        if text and text.strip():
+            self.ledger.keep(text)
+            self.draft.add(text.strip())
 
     def _refer(self, node: Any) -> None:
         note = self._note(node)
@@ -152,12 +170,20 @@ class Flow:
             self._words.append(number)
             self._notes.append(self.ledger.mark(number) + f" {note}")
 
-    def _choice(self, node: Any) -> Any:
+    def _options(self, node: Any) -> list[Any]:
         """Of the alternatives for newer and older programs the first; the others say the same again."""
         options = [option for option in node if local(option) in ("Choice", "Fallback")]
         for option in options[1:]:
-            self.ledger.leave("the same again for older programs", "".join(option.itertext()))
-        return options[0] if options else node
+            self.ledger.leave("the same again for older programs", text_of(option))
+        if not options:
+            return [node]
+        for other in node:
+            if other not in options:
+                self.ledger.leave("layout values", text_of(other))
+        self._stray(node.text)
+        for other in node:
+            self._stray(other.tail)
+        return options[:1]
 
     def _dropped(self, node: Any, name: str) -> bool:
         """Whether ``node`` is left out, and then named in the account."""
@@ -173,18 +199,5 @@ class Flow:
             else ""
         )
         if reason:
-            self.ledger.leave(reason, "".join(node.itertext()))
+            self.ledger.leave(reason, text_of(node))
         return bool(reason)
-
-    def _stray(self, node: Any) -> None:
-        if node.text and node.text.strip():
-            self.ledger.keep(node.text)
-            self.draft.add(node.text.strip())
-
-    def _tail(self, node: Any) -> None:
-        if node.tail and node.tail.strip():
-            self.ledger.keep(node.tail)
-            self._words.append(node.tail)
-
-    def _write(self, lines: list[str]) -> None:
-        self.draft.add("\n".join(lines))

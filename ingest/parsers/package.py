@@ -111,6 +111,11 @@ def local(node: Any) -> str:
     return tag.rpartition("}")[2] if isinstance(tag, str) else ""
 
 
+def text_of(node: Any) -> str:
+    """All text inside an element; its tail stands after it and is not part of it."""
+    return "".join(node.itertext())
+
+
 def attribute(node: Any, name: str) -> str | None:
     """An attribute by its local name, whatever its namespace."""
     plain = node.get(name)

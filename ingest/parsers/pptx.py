@@ -10,7 +10,7 @@ from ingest.parsers.docx import core_title
 from ingest.parsers.draft import Draft, title_of
 from ingest.parsers.ledger import Ledger
 from ingest.parsers.ooxml import Flow
-from ingest.parsers.package import Package, attribute, local
+from ingest.parsers.package import Package, attribute, local, text_of
 from ingest.types import IngestError, ParsedDocument
 
 _TITLES = frozenset(("title", "ctrTitle"))
@@ -54,7 +54,7 @@ class _Reader:
         """Write one slide: its title first wherever it stands, its shapes in their order, its notes."""
         root = self._package.xml(part)
         parts = [(kind, target) for _, kind, target in self._package.relations(part) if target in self._package]
-        self.ledger.give("".join(root.itertext()))
+        self.ledger.give(text_of(root))
         self.draft.turn_page(number)
         self.draft.path.clear()
         titles = [shape for shape in root.iter("{*}sp") if _placeholder(shape) in _TITLES]
@@ -64,19 +64,19 @@ class _Reader:
             scratch.blocks(shape)
             if lines:
                 self.draft.heading(1, " ".join(" ".join(lines).split()))
-            shape.clear()  # written, so not to be met again
+            shape.clear(keep_tail=True)  # written, so not to be met again
         Flow(self.draft, self.ledger, self._paragraph, skip=_running).blocks(root)
         for kind, target in parts:
             if kind in ("diagramData", "notesSlide"):
                 self._more(kind, target)
             elif kind in _LEFT_OUT:
-                text = "".join(self._package.xml(target).itertext())
+                text = text_of(self._package.xml(target))
                 self.ledger.give(text)
                 self.ledger.leave(_LEFT_OUT[kind], text)
 
     def _more(self, kind: str, target: str) -> None:
         root = self._package.xml(target)
-        self.ledger.give("".join(root.itertext()))
+        self.ledger.give(text_of(root))
         if kind == "notesSlide":
             self.draft.heading(2, "Notes", shown="")
         Flow(self.draft, self.ledger, self._paragraph, skip=_running).blocks(root)

@@ -13,7 +13,7 @@ from ingest.parsers.docx import core_title
 from ingest.parsers.draft import Draft, title_of
 from ingest.parsers.ledger import Ledger
 from ingest.parsers.ooxml import Flow
-from ingest.parsers.package import Package, attribute, local, refuse_entities
+from ingest.parsers.package import Package, attribute, local, refuse_entities, text_of
 from ingest.parsers.rows import Row, write_rows
 from ingest.parsers.xlsx_values import Formats
 from ingest.types import IngestError, ParsedDocument
@@ -90,7 +90,7 @@ class _Sheets:
     def _drawing(self, part: str) -> None:
         """The text boxes of a sheet; its charts are left out."""
         root = self._package.xml(part)
-        self._ledger.give("".join(root.itertext()))
+        self._ledger.give(text_of(root))
         Flow(self.draft, self._ledger, lambda _, text: self.draft.add(text), skip=_anchor).blocks(root)
         self._around(part)
 
@@ -102,7 +102,7 @@ class _Sheets:
             if kind == "drawing":
                 self._drawing(target)
             elif kind in _LEFT_OUT:
-                text = "".join(self._package.xml(target).itertext())
+                text = text_of(self._package.xml(target))
                 self._ledger.give(text)
                 self._ledger.leave(_LEFT_OUT[kind], text)
 
