@@ -15,12 +15,16 @@ from collections.abc import Sequence
 from types import FrameType
 
 from ingest.command_line import Parser
+from ingest.commands import COMMANDS, HELP, run
 from ingest.types import IngestError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given and given[0] in COMMANDS:
+        return run(given[0], given[1:])
+    options = _parser().parse_args(given)
     from ingest.pipeline import ingest  # after --help and usage errors, which should be instant
     from ingest.progress import Progress
     from ingest.report import Event
@@ -60,7 +64,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = Parser(prog="python -m ingest", description="Make a store match files and folders.")
+    parser = Parser(
+        prog="python -m ingest",
+        description="Make a store match files and folders.",
+        epilog=HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("paths", nargs="+", metavar="PATH", help="a file or a folder")
     default = os.environ.get("OPENBOOK_STORE") or ".openbook"
     parser.add_argument("--store", default=default, metavar="DIR", help=f"where the store is (default: {default})")

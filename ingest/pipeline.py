@@ -10,16 +10,15 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from ingest.ahead import Outcome, ReadAhead
-from ingest.batch import Batcher, Cancelled, Item, most_tokens
+from ingest.batch import Batcher, Cancelled, Item
+from ingest.choice import Found, find_encoder, splitting_for
 from ingest.discover import Discovery, discover
-from ingest.encode import BUNDLED, Encoder, lost_encoder, read_stamp
-from ingest.encoder_files import first_module
+from ingest.encode import Encoder
 from ingest.parsers import PARSER_VERSION
 from ingest.plan import Move, Plan, Put, in_scope, kept, make_plan
 from ingest.rebuild import carry_over, open_staging, transfer
 from ingest.report import Event, IngestReport, OnEvent, Quarantined, Status
-from ingest.sandbox import Splitting
-from ingest.store import DocumentRecord, EncoderStamp, Store, StoreError
+from ingest.store import DocumentRecord, Store
 from ingest.store.schema import DATABASE, is_blank
 from ingest.types import IngestError
 
@@ -52,7 +51,7 @@ def ingest(
     """
     run = _Run(Path(store_dir), on_event or (lambda event: None), cancel or threading.Event())
     discovery = discover([Path(path) for path in paths])
-    found = _find_encoder(run.directory, encoder, rebuild=rebuild)
+    found = find_encoder(run.directory, encoder, rebuild=rebuild)
     with ExitStack() as stack:
         if plan:
             if not is_blank(run.directory / DATABASE):
@@ -70,6 +69,9 @@ def ingest(
             report = run.make_anew(discovery, found)
         if collection is not None and not report.cancelled:
             store.collect([str(root) for root in discovery.roots], " ".join(collection.split()))
+        if not report.cancelled:
+            refused = {entry.path: entry.reason for entry in report.quarantined}
+            store.quarantine(refused, lambda path: in_scope(path, discovery.roots))
             store.commit()
         return report
 
@@ -93,39 +95,6 @@ def remove(paths: Sequence[StrPath], store_dir: StrPath) -> IngestReport:
     report.files, report.removed, report.commits = len(records), len(records), 1
     report.seconds = time.perf_counter() - started
     return report
-
-
-class _Found:
-    """An encoder by its stamp, loaded when it is first called for."""
-
-    def __init__(self, encoder: Encoder | str) -> None:
-        self._encoder = encoder
-        self.stamp: EncoderStamp = read_stamp(encoder) if isinstance(encoder, str) else encoder.stamp
-
-    def __call__(self) -> Encoder:
-        if isinstance(self._encoder, str):
-            self._encoder = Encoder.load(self._encoder)
-        return self._encoder
-
-
-def _find_encoder(directory: Path, encoder: Encoder | str | None, *, rebuild: bool) -> _Found:
-    """The encoder asked for, or the store's own; StoreError when the store has another and may not be made anew."""
-    if is_blank(directory / DATABASE):
-        return _Found(BUNDLED if encoder is None else encoder)
-    with Store.open(directory) as store:
-        stored = store.encoder
-    try:
-        found = _Found(stored.name if encoder is None else encoder)
-    except IngestError as error:
-        raise (lost_encoder(directory, stored.name, error) if encoder is None else error) from error
-    if not rebuild and not found.stamp.matches(stored):
-        wanted = found.stamp
-        raise StoreError(
-            f"The store {directory} was made with encoder {stored.name} ({stored.digest[:12]}), not {wanted.name} "
-            f"({wanted.digest[:12]}); make it anew: "
-            f"python -m ingest PATH --store {directory} --encoder {wanted.name} --rebuild"
-        )
-    return found
 
 
 class _Run:
@@ -164,7 +133,8 @@ class _Run:
     def start(self, discovery: Discovery, plan: Plan) -> None:
         self.report.files = len(discovery.files)
         self.report.unchanged += len(plan.unchanged)
-        self.emit(Event("start", done=len(plan.unchanged), total=self.report.files))
+        size = sum(put.found.size for put in plan.puts)
+        self.emit(Event("start", done=len(plan.unchanged), total=self.report.files, size=size))
         self.report.skipped = plan.skipped
         for entry in plan.quarantined:
             self.quarantine(entry)
@@ -216,7 +186,7 @@ class _Run:
             batcher.tell(Event("file", move.record.path, "unchanged"))
         if plan.puts:
             # what is wrong with the encoder should end the run, not be held against the first file
-            with ReadAhead(plan.puts, _splitting(encoder()), batcher.check) as ahead:
+            with ReadAhead(plan.puts, splitting_for(encoder()), batcher.check) as ahead:
                 for put, outcome in ahead:
                     batcher.check()
                     self.take_in(put, outcome, batcher)
@@ -229,6 +199,8 @@ class _Run:
     def take_in(self, put: Put, parsed: Outcome, batcher: Batcher) -> None:
         """Queue a file that was read, or quarantine it; a version stored earlier then stays."""
         path = put.found.path
+        count = 0 if isinstance(parsed, IngestError) else len(parsed.chunks or ())
+        self.emit(Event("read", str(path), chunks=count, size=put.found.size))
         try:
             if isinstance(parsed, IngestError):
                 raise parsed
@@ -250,7 +222,7 @@ class _Run:
             return
         batcher.add(ready)
 
-    def make_anew(self, discovery: Discovery, encoder: _Found) -> IngestReport:
+    def make_anew(self, discovery: Discovery, encoder: Found) -> IngestReport:
         """Build a store for another encoder beside the old one, then take its place in one commit.
 
         Interrupted, the next run goes on with what has been built; the old store serves until the commit.
@@ -281,15 +253,10 @@ class _Run:
         self.report.chunks = sum(record.chunk_count for record in records)
         self.report.characters_in = sum(record.characters_in for record in records)
         self.report.characters_indexed = sum(record.characters for record in records)
+        self.report.waiting = 0 if self.store is None else self.store.waiting_count
         self.report.seconds = time.perf_counter() - self.started
         self.emit(Event("done", done=self.report.files, total=self.report.files))
         return self.report
-
-
-def _splitting(encoder: Encoder) -> Splitting | None:
-    """How the parsing processes split; None where only the encoder itself can count word-pieces."""
-    path = first_module(encoder.folder) / "tokenizer.json"  # which is what `Encoder.count_tokens` reads
-    return Splitting(str(path), most_tokens(encoder)) if path.is_file() else None
 
 
 def _moved(move: Move) -> Event:

@@ -10,9 +10,9 @@ import numpy as np
 
 from ingest.batch import Batcher, Item
 from ingest.plan import in_scope
-from ingest.store import ChunkRecord, EncoderStamp, Store, StoreBusy, StoreError
+from ingest.store import ChunkRecord, DocumentRecord, EncoderStamp, Store, StoreBusy, StoreError
 from ingest.store.records import as_chunk, new_version
-from ingest.types import ParsedDocument, Section
+from ingest.types import Chunk, ParsedDocument, Section
 
 STAGING = "rebuild"  # a folder inside the store, so on the same disk and never mistaken for documents
 
@@ -41,26 +41,7 @@ def carry_over(old: Store, staging: Store, batcher: Batcher, roots: Sequence[Pat
         copy = present.get(record.path)
         if copy is not None and copy.digest == record.digest:
             continue
-        document = ParsedDocument(
-            text=old.text(record.id),
-            title=record.title,
-            kind=record.kind,
-            language=record.language,
-            sections=sections(old.chunks_of(record.id)),
-            characters_in=record.characters_in,
-            omissions=record.omissions,
-            encoding=record.encoding,
-        )
-        item = Item(
-            path=record.path,
-            root=record.root,
-            size=record.size,
-            mtime_ns=record.mtime_ns,
-            digest=record.digest,
-            version=record.parser_version,
-            status="unchanged",
-            document=document,
-        )
+        item = stored_item(record, old.text(record.id), sections(old.chunks_of(record.id)))
         batcher.add(batcher.prepare(item))
     names = {record.path for record in wanted}
     for record in present.values():
@@ -70,7 +51,31 @@ def carry_over(old: Store, staging: Store, batcher: Batcher, roots: Sequence[Pat
     staging.commit()
 
 
-def sections(chunks: Sequence[ChunkRecord]) -> tuple[Section, ...]:
+def stored_item(record: DocumentRecord, text: str, found: tuple[Section, ...]) -> Item:
+    """A stored document as if it had just been parsed, to be split and encoded again without its file."""
+    document = ParsedDocument(
+        text=text,
+        title=record.title,
+        kind=record.kind,
+        language=record.language,
+        sections=found,
+        characters_in=record.characters_in,
+        omissions=record.omissions,
+        encoding=record.encoding,
+    )
+    return Item(
+        path=record.path,
+        root=record.root,
+        size=record.size,
+        mtime_ns=record.mtime_ns,
+        digest=record.digest,
+        version=record.parser_version,
+        status="unchanged",
+        document=document,
+    )
+
+
+def sections(chunks: Sequence[ChunkRecord | Chunk]) -> tuple[Section, ...]:
     """The sections of a stored document as far as its chunks show them: in order, without overlap."""
     found: list[Section] = []
     end = 0

@@ -11,6 +11,7 @@ import numpy as np
 
 from ingest.store.catalog import Catalog
 from ingest.store.derived import Derived
+from ingest.store.lexical import Query
 from ingest.store.lock import Latch
 from ingest.store.records import ChunkRecord, DocumentRecord, EncoderStamp, StoreError
 from ingest.store.scope import Ids
@@ -119,14 +120,21 @@ class Reading:
                 index = self._derived.vectors()
             return index.search(query, k, allowed, without)
 
-    def lexical(self, query: str, k: int, *, allowed: Ids | None = None, without: Ids = ()) -> list[tuple[int, float]]:
-        """The ``k`` best chunks by BM25 for any text, among ``allowed`` (None: all) and not ``without``: (chunk
+    def lexical(self, query: Query, k: int, *, allowed: Ids | None = None, without: Ids = ()) -> list[tuple[int, float]]:
+        """The ``k`` best chunks by BM25 for any text (or weighted terms), among ``allowed`` (None: all) and not ``without``: (chunk
         id, score), best first.
         """
         with self._latch.shared():
             with self._loading:
                 index = self._derived.lexical()
             return index.search(query, k, allowed, without)
+
+    def lexical_bound(self, query: Query) -> float:
+        """What no chunk's BM25 can exceed for ``query``."""
+        with self._latch.shared():
+            with self._loading:
+                index = self._derived.lexical()
+            return index.bound(query)
 
     def vectors(self, chunk_ids: Iterable[int]) -> np.ndarray:
         """float32 (n, d) of unit length; StoreError when a chunk is not (or no longer) there."""
@@ -141,6 +149,10 @@ class Reading:
     def waiting(self, limit: int) -> list[tuple[str, str]]:
         """(hash, header + text) of up to ``limit`` different chunks that wait for their vectors, oldest first."""
         return self._read(lambda catalog: catalog.waiting_texts(limit))
+
+    def waiting_ids(self) -> np.ndarray:
+        """int64 (n,), ascending: the chunks that wait for their vectors."""
+        return self._read(lambda catalog: catalog.waiting_ids())
 
     @property
     def waiting_count(self) -> int:
