@@ -15,6 +15,7 @@ from ingest.store import ChunkRecord, Store, StoreError
 from ingest.types import IngestError
 from rag.fusion import Fused, fuse
 from rag.library import Library
+from rag.repeats import repeats
 from rag.scope import parse
 from rag.types import RagError
 
@@ -179,7 +180,7 @@ class Searcher:
         for f, c in present:
             if len(hits) == k:
                 break
-            if not any(_repeats(c, hit.chunk) for hit in hits):
+            if not any(repeats(c, hit.chunk) for hit in hits):
                 hits.append(Hit(len(hits) + 1, c, f))
         return SearchResult(hits, [c.text for _, c in present[:POOL]], lang, use_dense)
 
@@ -221,11 +222,3 @@ class Searcher:
 
     def close(self) -> None:
         self.store.close()
-
-
-def _repeats(chunk: ChunkRecord, kept: ChunkRecord) -> bool:
-    """Whether two chunks overlap by more than half of the shorter, or say the same in two files."""
-    if chunk.doc_id != kept.doc_id:
-        return chunk.text == kept.text
-    overlap = min(chunk.end, kept.end) - max(chunk.start, kept.start)
-    return overlap * 2 > min(chunk.end - chunk.start, kept.end - kept.start)

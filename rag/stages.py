@@ -22,6 +22,7 @@ from rag.quote import Draft, Quoter, Scored
 from rag.retriever import OpenbookRetriever, from_documents, to_source
 from rag.types import Answer, Cancelled, Citation, Language, Mode, RagError, Source
 from rag.verify import cite, verify_citations, verify_composed
+from rag.widen import CONTEXT, mend, widen
 
 ONLY_QUOTES = "This model only quotes: compose mode needs a chat model, a folder or openai:MODEL@http://host/v1."
 REFUSALS: dict[str, str] = {"en": "Not in your documents.", "zh": "文档中没有答案。"}
@@ -105,7 +106,8 @@ class Stages:
                 without=state.get("without", frozenset()),
                 within=state.get("within"),
             )
-            state["sources"] = [to_source(hit) for hit in found.hits]
+            sources = [to_source(hit) for hit in found.hits]
+            state["sources"] = mend(searcher.store, sources, self._text_of(sources))
             state["pool"] = found.pool
         else:
             documents = self.retriever.invoke(question, config)
@@ -175,6 +177,8 @@ class Stages:
     def _ask(self, state: State, kind: prompts.Kind, config: RunnableConfig) -> tuple[PromptValue, list[Source]]:
         """The prompt, with as many of the best passages as the model's context holds, and those passages."""
         template = prompts.template(kind, state["language"])
+        if kind != "copy":
+            self._widen(state)
         sources = state["sources"]
         values: dict[str, Any] = {"question": state["rewritten"]}
         if kind == "compose":
@@ -191,6 +195,17 @@ class Stages:
                 f"The model's context holds {len(sources)} of the {len(state['sources'])} passages.",
             ]
         return asked, sources
+
+    def _widen(self, state: State) -> None:
+        """A model that writes sees the sections around the passages, as far as its context is known to hold them."""
+        sources, chat = state["sources"], self.model.chat
+        if not sources or not isinstance(self.retriever, OpenbookRetriever):
+            return
+        room = CONTEXT[language(sources[0].text)]
+        if isinstance(chat, ChatOpenbook):
+            room = min(room, chat.loaded().model.config.context)
+        store = self.retriever.searcher.store
+        state["sources"] = widen(store, sources, self._text_of(sources), room)
 
     def verify(self, state: State) -> Answer:
         """Nothing leaves unverified: quotations are compared with the stored text, claims with their passages."""
