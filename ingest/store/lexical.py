@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import os
 import secrets
 import shutil
@@ -37,12 +38,14 @@ QUERY_CANDIDATES = 2_048  # distinct terms whose frequency is looked up (about 1
 QUERY_TERMS = 256  # the rarest of these are searched
 TERM_SET = 1_024  # allowed ids up to this many are searched for; more are filtered from the hits
 TIES = 16  # ties at the edge are settled by id, not by the order of insertion
+K1 = 1.2  # tantivy's BM25: how soon repeating a term stops counting
 STALE_SHARE = 0.1  # BM25 still counts deleted chunks; above this share of the living the index is built anew
 
 # A probe of the folding rules: an index made by other rules than the queries' is stale whatever its
 # generation.
 _PROBE = "The Running foo_bar v1.2.3 src/main.py café ＡＢＣ１２３ 資料庫的檢索 數據庫 don't C++"
 
+Query = str | Mapping[str, float]  # a text, or its terms as `ingest.fold` makes them with their weights
 Fetch = Callable[[np.ndarray], Iterator[tuple[int, str]]]
 
 _schema = (
@@ -85,13 +88,13 @@ class LexicalIndex:
 
     def search(
         self,
-        query: str,
+        query: Query,
         k: int,
         allowed: Ids | None = None,
         without: Ids = (),
     ) -> list[tuple[int, float]]:
         """(chunk id, BM25), best first; equal scores in the order of ids. Any text is a query, none is
-        syntax.
+        syntax; so is a mapping of terms to weights.
 
         Only chunks of ``allowed`` (None: all) and none of ``without``; sorted int64 arrays are the fastest.
         """
@@ -121,15 +124,31 @@ class LexicalIndex:
                 return list(zip(ids[best].tolist(), scores[best].tolist(), strict=True))
             limit *= 8
 
-    def _query(self, text: str) -> Any:
-        words = list(dict.fromkeys(indexed(text[:QUERY_CHARACTERS]).split()))[:QUERY_CANDIDATES]
-        counted = [(self._searcher.doc_freq("body", word), word) for word in words]
-        known = sorted(pair for pair in counted if pair[0])[:QUERY_TERMS]
+    def bound(self, query: Query) -> float:
+        """What BM25 cannot exceed for ``query``: all its terms, however often, in a chunk of no length. Terms that
+        stand nowhere count as the rarest."""
+        total = self._searcher.num_docs
+        rarity = (weight * math.log(1 + (total - n + 0.5) / (n + 0.5)) for _, weight, n in self._terms(query))
+        return (K1 + 1) * sum(max(value, 0.0) for value in rarity)
+
+    def _terms(self, query: Query) -> list[tuple[str, float, int]]:
+        """Each term with its weight and the number of chunks that hold it."""
+        if isinstance(query, str):
+            query = dict.fromkeys(indexed(query[:QUERY_CHARACTERS]).split(), 1.0)
+        some = list(query.items())[:QUERY_CANDIDATES]
+        return [(word, weight, self._searcher.doc_freq("body", word)) for word, weight in some]
+
+    def _query(self, query: Query) -> Any:
+        known = sorted((n, word, weight) for word, weight, n in self._terms(query) if n)[:QUERY_TERMS]
         if not known:
             return None
         should = tantivy.Occur.Should
-        single = [tantivy.Query.term_query(_schema, "body", word, index_option="freq") for _, word in known]
-        return tantivy.Query.boolean_query([(should, query) for query in single])
+        single = [
+            (tantivy.Query.term_query(_schema, "body", word, index_option="freq"), weight) for _, word, weight in known
+        ]
+        return tantivy.Query.boolean_query(
+            [(should, one if weight == 1 else tantivy.Query.boost_query(one, weight)) for one, weight in single]
+        )
 
 
 def build_in_memory(wanted: np.ndarray, fetch: Fetch) -> LexicalIndex:
