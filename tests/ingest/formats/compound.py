@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from itertools import pairwise
 
 SECTOR, FREE, END, FAT = 512, 0xFFFFFFFF, 0xFFFFFFFE, 0xFFFFFFFD
 
@@ -74,7 +75,7 @@ def compound(tree: Tree) -> bytes:
         ordered = sorted(children, key=lambda n: (len(entries[n][0]), entries[n][0].upper()))
         if ordered:
             child[number] = ordered[0]
-        for one, following in zip(ordered, ordered[1:], strict=False):
+        for one, following in pairwise(ordered):
             right[one] = following
     directory = b""
     for number, (name, kind, _, data) in enumerate(entries):
