@@ -14,18 +14,21 @@ Status = Literal["added", "changed", "moved", "removed", "unchanged", "quarantin
 class Event:
     """One step of a run. ``done`` of ``total`` counts files, or chunks for kind "encode".
 
+    "start" tells in ``size`` how many bytes are to be read, "read" that a file of so many bytes and ``chunks`` has
+    been (``path`` is that file), whatever becomes of it.
     A "file" event comes when the change of that file has been committed (or, for a plan, has been found out);
     ``chunks`` is then the file's number of chunks, ``message`` the reason of a quarantine or the old path
     of a move.
     """
 
-    kind: Literal["start", "file", "encode", "commit", "done"]
+    kind: Literal["start", "read", "file", "encode", "commit", "done"]
     path: str = ""
     status: Status | None = None
     done: int = 0
     total: int = 0
     chunks: int = 0
     message: str = ""
+    size: int = 0
 
 
 OnEvent = Callable[[Event], None]
@@ -46,8 +49,8 @@ class IngestReport:
     ``files`` were found; ``added`` … ``unchanged`` count documents; ``skipped`` are not of a kind that is
     read. ``chunks``, ``characters_in`` and ``characters_indexed`` describe the documents that the store now
     holds for these paths; ``characters_in`` - ``characters_indexed`` is what the documents' omissions name.
-    ``encoded`` chunks needed a new vector. ``cancelled`` runs stopped early; ``commits`` is 0 when nothing
-    was changed.
+    ``encoded`` chunks needed a new vector; ``waiting`` ones have none yet (a run that was stopped) and are found by
+    their words. ``cancelled`` runs stopped early; ``commits`` is 0 when nothing was changed.
     """
 
     files: int = 0
@@ -60,6 +63,7 @@ class IngestReport:
     skipped: list[Quarantined] = field(default_factory=list)
     chunks: int = 0
     encoded: int = 0
+    waiting: int = 0
     characters_in: int = 0
     characters_indexed: int = 0
     seconds: float = 0.0
@@ -94,6 +98,7 @@ class IngestReport:
             "skipped": [{"path": entry.path, "reason": entry.reason} for entry in self.skipped],
             "chunks": self.chunks,
             "encoded": self.encoded,
+            "waiting": self.waiting,
             "characters_in": self.characters_in,
             "characters_indexed": self.characters_indexed,
             "seconds": round(self.seconds, 3),
@@ -124,6 +129,7 @@ class IngestReport:
         if not self.plan:
             omitted = self.characters_in - self.characters_indexed
             line += f" {self.chunks} chunks ({self.encoded} newly encoded),"
+            line += f" {self.waiting} still without a vector: run it again," if self.waiting else ""
             line += f" {self.characters_indexed} characters indexed of {self.characters_in}"
             line += f" ({omitted} left out, each for a stated reason)" if omitted else ""
             line += f"; {self.seconds:.1f} s."
