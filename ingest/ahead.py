@@ -70,7 +70,7 @@ class ReadAhead:
     def _parse(self, put: Put) -> Outcome:
         parser = self._free.get()
         try:
-            return parser.parse(put.found.path)
+            return parser.parse(put.found.path, put.found.root)
         except IngestError as error:
             return error
         finally:

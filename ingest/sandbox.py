@@ -74,10 +74,13 @@ class ParserPool:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def parse(self, path: Path) -> ParseResult:
-        """Read and parse the file at ``path``. Raises IngestError, one sentence, for whatever goes wrong with it."""
+    def parse(self, path: Path, root: Path | None = None) -> ParseResult:
+        """Read and parse the file at ``path``, which must not have left ``root`` since it was found there.
+
+        Raises IngestError, one sentence, for whatever goes wrong with it.
+        """
         path = Path(path)
-        data, status = read_file(path, self.limits)
+        data, status = read_file(path, self.limits, root)
         digest = hashlib.blake2b(data, digest_size=20).hexdigest()
         header = json.dumps({"path": os.fsencode(path).hex(), "size": len(data)}).encode()
         try:
@@ -173,14 +176,15 @@ class ParserPool:
                 pipe.close()
 
 
-def read_file(path: Path, limits: Limits) -> tuple[bytes, os.stat_result]:
+def read_file(path: Path, limits: Limits, root: Path | None = None) -> tuple[bytes, os.stat_result]:
     """The bytes of a regular file and its status, read once more when it changed meanwhile.
 
-    Raises IngestError when it is missing, no regular file, over ``limits.file_bytes``, or keeps changing.
+    Raises IngestError when it is missing, no regular file, over ``limits.file_bytes``, keeps changing, or lies outside
+    ``root``: a folder on its way may have become a link since the file was found.
     """
     try:
         for _ in range(2):
-            found = _read_unchanged(path, limits)
+            found = _read_unchanged(path, limits, root)
             if found is not None:
                 return found
     except OSError as error:
@@ -188,12 +192,14 @@ def read_file(path: Path, limits: Limits) -> tuple[bytes, os.stat_result]:
     raise IngestError(f"{path.name} changed while being read; run ingest again.")
 
 
-def _read_unchanged(path: Path, limits: Limits) -> tuple[bytes, os.stat_result] | None:
+def _read_unchanged(path: Path, limits: Limits, root: Path | None) -> tuple[bytes, os.stat_result] | None:
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # O_NONBLOCK: a FIFO must not hang us
     with os.fdopen(descriptor, "rb") as stream:
         before = os.fstat(descriptor)
         if not stat.S_ISREG(before.st_mode):
             raise IngestError(f"{path.name} is not a regular file; leave it out.")
+        if root is not None and _is_outside(descriptor, root):
+            raise IngestError(f"{path.name} has become a link that leads out of the folder; it was not read.")
         if before.st_size > limits.file_bytes:
             raise IngestError(
                 f"{path.name} has {before.st_size / 2**20:.0f} MiB, over the limit of "
@@ -203,6 +209,16 @@ def _read_unchanged(path: Path, limits: Limits) -> tuple[bytes, os.stat_result] 
         after = os.fstat(descriptor)
     same = (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
     return (data, after) if same and len(data) == after.st_size else None
+
+
+def _is_outside(descriptor: int, root: Path) -> bool:
+    """Whether an open file lies outside ``root``, wherever its name pointed when it was opened."""
+    try:
+        opened = os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115 - a link of the kernel's, not of a disk
+    except OSError:  # not Linux
+        return False
+    real = os.path.realpath(root)
+    return opened != real and not opened.startswith(f"{real.rstrip('/')}/")
 
 
 def _write(descriptor: int, parts: list[bytes], deadline: float) -> None:

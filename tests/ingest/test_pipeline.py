@@ -213,10 +213,10 @@ def test_file_that_cannot_be_read_is_quarantined(
             raise PermissionError(13, "Permission denied", str(path))
         return real_open(path, *rest, **named)
 
-    def parse(self: ParserPool, path: Path) -> object:
+    def parse(self: ParserPool, path: Path, root: Path | None = None) -> object:
         if path.name == "b.txt" and fault == "vanishes":
             path.unlink()
-        return whole(self, path)
+        return whole(self, path, root)
 
     monkeypatch.setattr(ParserPool, "parse", parse)
     if fault == "unreadable":  # chmod would not stop tests that run as root
@@ -367,6 +367,6 @@ def test_audit_is_loud_about_lost_characters(
         audit(good, [Chunk(0, 0, 8, "red fisH", "")])
     audit(document("  \n", 3), [])
     whole = ParserPool.parse
-    monkeypatch.setattr(ParserPool, "parse", lambda self, path: replace(whole(self, path), chunks=[]))
+    monkeypatch.setattr(ParserPool, "parse", lambda self, *given: replace(whole(self, *given), chunks=[]))
     report = ingest([docs], home, encoder=encoder)
     assert len(report.quarantined) == 3 and "AUDIT FAILED" in report.quarantined[0].reason and report.exit_code == 2

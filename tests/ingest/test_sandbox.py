@@ -123,6 +123,19 @@ def test_a_fifo_is_refused_at_once(tmp_path: Path) -> None:
         read_file(tmp_path / "pipe.txt", Limits())
 
 
+def test_a_folder_that_has_become_a_link_is_not_followed(tmp_path: Path) -> None:
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    for folder in (root / "a", outside):
+        folder.mkdir(parents=True)
+        (folder / "b.txt").write_text(folder.name)
+    assert read_file(root / "a/b.txt", Limits(), root)[0] == b"a"
+    (root / "a").rename(root / "old")
+    (root / "a").symlink_to(outside)
+    with pytest.raises(IngestError, match="leads out of the folder; it was not read"):
+        read_file(root / "a/b.txt", Limits(), root)
+    assert read_file(root / "a/b.txt", Limits(), root / "a/b.txt")[0] == b"outside"  # named by hand
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(IngestError, match=r"gone.txt cannot be read \(No such file"):
         read_file(tmp_path / "gone.txt", Limits())
