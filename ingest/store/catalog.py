@@ -17,6 +17,7 @@ import numpy as np
 from ingest.store import rows, schema
 from ingest.store.records import ChunkRecord, DocumentRecord, EncoderStamp, StoreError
 from ingest.store.rows import from_sql, to_sql
+from ingest.store.scope import without_runs
 from ingest.store.seals import Totals, seal, set_digest
 
 T = TypeVar("T")
@@ -39,7 +40,7 @@ class Catalog:
         try:
             self._guard(lambda connection: schema.check_version(connection, path))
             self.generation = -1
-            self._ids: np.ndarray | None = None
+            self._ids: tuple[int, np.ndarray] = (-1, np.zeros(0, dtype=np.int64))  # of a generation
             self._waiting: np.ndarray | None = None
             self._languages: tuple[int, set[str]] = (0, set())  # of the documents up to an id
             self.encoder: EncoderStamp
@@ -83,7 +84,7 @@ class Catalog:
         before = self.generation
         self.generation, self.encoder, self.totals = self._guard(pin)
         if self.generation != before:
-            self._ids = self._waiting = None
+            self._waiting = None
         return self.generation != before
 
     def documents(self) -> list[DocumentRecord]:
@@ -164,18 +165,38 @@ class Catalog:
         return found
 
     def chunk_ids(self) -> np.ndarray:
-        """int64 (n,), ascending; read once per generation, as one string: a row each takes five times as
-        long.
-        """
+        """int64 (n,), ascending; those known of an earlier generation are brought up to date."""
         with self._lock:
-            if self._ids is None:
-                joined = self.rows("SELECT group_concat(id) FROM chunks")[0][0]
-                ids = np.sort(np.fromstring(joined or "", dtype=np.int64, sep=","))
-                if (len(ids), set_digest(ids)) != (self.totals.chunks, self.totals.chunk_ids):
+            if self._ids[0] != self.generation:
+                expected = (self.totals.chunks, self.totals.chunk_ids)
+                ids = self._changed_ids()
+                if ids is None or (len(ids), set_digest(ids)) != expected:
+                    ids = self._read_ids("")
+                if (len(ids), set_digest(ids)) != expected:
                     error = f"{len(ids)} chunks are found where {self.totals.chunks} were stored"
                     raise schema.damaged(self.path, sqlite3.DatabaseError(error))
-                self._ids = ids
-            return self._ids
+                self._ids = self.generation, ids
+            return self._ids[1]
+
+    def _read_ids(self, where: str) -> np.ndarray:
+        """Chunk ids as one string: a row each takes five times as long. All of them come from an index."""
+        joined = self.rows(f"SELECT group_concat(id) FROM chunks {where}")[0][0]
+        return np.sort(np.fromstring(joined or "", dtype=np.int64, sep=","))
+
+    def _changed_ids(self) -> np.ndarray | None:
+        """The ids by what the commits since the last reading say that they did; None when that is not known."""
+        generation, ids = self._ids
+        if generation < 0:
+            return None
+        query = "SELECT removed FROM history WHERE generation > ? AND generation <= ?"
+        try:
+            commits = [json.loads(row[0]) for row in self.rows(query, (generation, self.generation))]
+            if len(commits) != self.generation - generation or None in commits:
+                return None
+            living = without_runs(ids, [run for commit in commits for run in commit])
+        except (TypeError, ValueError, IndexError):  # altered on the disk
+            return None
+        return np.concatenate([living, self._read_ids(f"WHERE id > {int(ids.max(initial=0))}")])
 
     def chunk_ids_of(self, doc_ids: Iterable[int]) -> list[int]:
         """The chunks of some documents, ascending."""

@@ -15,6 +15,7 @@ import numpy as np
 from ingest.store import rows, schema
 from ingest.store.records import EncoderStamp, NewDocument, StoreError, chunk_hash
 from ingest.store.rows import to_sql
+from ingest.store.scope import runs
 from ingest.store.seals import Totals, seal, text_digest, vector_seal
 from ingest.types import Chunk
 
@@ -31,6 +32,7 @@ class Changes:
         self._dirty = False
         self._paths: set[str] = set()  # touched since the last commit: each must name one document in the end
         self._orphans: set[int] = set()  # vectors that lost a chunk since the last commit
+        self._removed: list[int] = []  # chunks taken away since the last commit
         self._totals = Totals()  # as this transaction has them; read when it begins
 
     def close(self) -> None:
@@ -161,6 +163,7 @@ class Changes:
         if len(found) != count:
             raise sqlite3.DatabaseError(f"document {doc_id} has lost chunks")
         self._orphans.update(row[1] for row in found)
+        self._removed += [row[0] for row in found]
         self._connection.execute("DELETE FROM documents WHERE id=?", (doc_id,))
         self._totals.count_documents([mark], -1)
         self._totals.count_chunks([row[0] for row in found], -1)
@@ -256,7 +259,9 @@ class Changes:
         query = "SELECT count(*) FROM vectors WHERE data IS NULL"
         self._totals.waiting = int(connection.execute(query).fetchone()[0])
         schema.write_totals(connection, self._totals)
-        connection.execute("INSERT INTO history VALUES (?,?)", (generation, secrets.token_hex(8)))
+        removed = None if self._instead is not None else runs(self._removed)
+        commit = (generation, secrets.token_hex(8), json.dumps(removed))
+        connection.execute("INSERT INTO history VALUES (?,?,?)", commit)
         connection.execute("DELETE FROM history WHERE generation <= ?", (generation - schema.HISTORY,))
         connection.execute("COMMIT")
         self._instead = None
@@ -273,3 +278,4 @@ class Changes:
         self._dirty = False
         self._paths.clear()
         self._orphans.clear()
+        self._removed.clear()

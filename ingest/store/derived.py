@@ -118,12 +118,24 @@ class Derived:
         """The writer leaves the dense index saved, unless so little has changed that readers catch up at
         once.
         """
-        if self.locked and self._stale:
+        if self.locked and self._stale and (self._vectors is not None or self._far_behind()):
             with contextlib.suppress(StoreError):
                 index = self.vectors()
                 if index.unsaved > min(LEFT_SHARE * len(index), LEFT_MOST):
                     self.save_vectors(compact=True)
         self._vectors = self._lexical = None
+
+    def _far_behind(self) -> bool:
+        """Whether so much has changed since the dense index was saved that it is worth loading and saving."""
+        try:
+            manifest = read_manifest(self.directory / vectors.FOLDER / MANIFEST)
+            count, last = int(manifest["count"]), int(manifest["last"])
+        except (Damaged, KeyError, TypeError, ValueError):
+            return True
+        now = self.catalog.totals
+        added = max(now.last_chunk - last, 0)
+        removed = abs(count + added - (now.chunks - now.waiting))
+        return added + removed > min(LEFT_SHARE * now.chunks, LEFT_MOST)
 
     def save_vectors(self, *, compact: bool = False) -> None:
         """Save the dense index; a failure costs the next start some time and is only logged."""

@@ -18,7 +18,8 @@ APPLICATION = 0x4F424F4B  # "OBOK", in the file's header: tells a store from any
 
 # Paths are checked for uniqueness at commit, so that two files may swap names in one commit. The text is the last
 # column: SQLite then reads the others without walking its overflow pages. A vector without data waits for the
-# encoder: its chunks are found by their words meanwhile. What a seal is made of is said in `rows`.
+# encoder: its chunks are found by their words meanwhile. What a seal is made of is said in `rows`. A commit's
+# ``removed`` are the runs of chunk ids that it took away, [[first, last], …], or null for all before it.
 TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL, seal INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE roots (id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, seal INTEGER NOT NULL);
@@ -39,9 +40,9 @@ CREATE TABLE chunks (
   header TEXT NOT NULL, text TEXT NOT NULL);
 CREATE INDEX chunks_document ON chunks(doc_id);
 CREATE INDEX chunks_vector ON chunks(vector_id);
-CREATE TABLE history (generation INTEGER PRIMARY KEY, token TEXT NOT NULL);
+CREATE TABLE history (generation INTEGER PRIMARY KEY, token TEXT NOT NULL, removed TEXT NOT NULL);
 """
-HISTORY = 10_000  # commits whose tokens are kept; an index older than that is built anew
+HISTORY = 10_000  # commits that are kept; an index older than that is built anew
 
 _EXPECTED = {" ".join(statement.split()) for statement in TABLES.split(";") if statement.strip()}
 _PASSING = (
@@ -57,9 +58,10 @@ def damaged(path: Path, error: Exception) -> StoreError:
     """The sentence for a database that SQLite cannot read, now or ever."""
     if isinstance(error, sqlite3.OperationalError) and str(error).startswith(_PASSING):
         return StoreError(f"{path} cannot be used now ({error}); see to disk and permissions, then try again.")
-    return StoreError(
-        f"{path} is damaged ({error or type(error).__name__}); mend it: python -m ingest repair --store {path.parent}."
-    )
+    why = " ".join(str(error).split()) or type(error).__name__
+    if why.startswith("Could not decode"):  # the message goes on with the text
+        why = "a text is not as it was written"
+    return StoreError(f"{path} is damaged ({why[:200]}); mend it: python -m ingest repair --store {path.parent}.")
 
 
 def lost_commits(path: Path, here: int, elsewhere: int) -> StoreError:
@@ -128,7 +130,7 @@ def create(path: Path, encoder: EncoderStamp, *, generation: int = 0, totals: To
         write_meta(connection, "generation", generation)
         last = totals or Totals()
         write_totals(connection, Totals(last_document=last.last_document, last_chunk=last.last_chunk))
-        connection.execute("INSERT INTO history VALUES (?,?)", (generation, secrets.token_hex(8)))
+        connection.execute("INSERT INTO history VALUES (?,?,?)", (generation, secrets.token_hex(8), "null"))
         write_meta(connection, "encoder", asdict(encoder))
         connection.execute(f"PRAGMA application_id={APPLICATION}")
         connection.execute(f"PRAGMA user_version={VERSION}")  # last: a file with a version is complete

@@ -219,7 +219,13 @@ class VectorIndex:
             parts = ("keys", "rows", "codes") if "codes" in segment.entry else ("keys", "rows")
             names.update(f"{segment.entry['name']}.{part}" for part in parts)
         content = {"format": FORMAT, "generation": generation, "dimension": self.dimension, "encoder": encoder_digest}
-        content |= {"token": token, "coded": self.coded, "segments": [segment.entry for segment in self._segments]}
+        content |= {
+            "count": len(self),
+            "last": int(self.ids().max(initial=0)),
+            "token": token,
+            "coded": self.coded,
+            "segments": [segment.entry for segment in self._segments],
+        }
         write_manifest(folder / MANIFEST, content)
         self.unsaved, self.broken = 0, False
         for old in folder.iterdir():
