@@ -22,6 +22,9 @@ _MARKS = (
 _CANDIDATES = ("gb18030", "big5hkscs", "utf-16-le", "utf-16-be", "shift_jis", "euc-kr")
 _SAMPLE = 100_000  # characters that are scored
 _LEAST_SCORE = 0.25  # running text reaches .5 and more, a wrong reading stays under .15
+_LEAST_WIDE_SCORE = (
+    0.8  # of UTF-16 without a mark: running text reaches .95, random bytes .43, letters between zeros .67
+)
 
 _SIMPLIFIED = (
     "的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生能而子那得于着下自之年过发后作里用道行所然家种"
@@ -54,6 +57,13 @@ def _usual() -> frozenset[str]:
     """The 3,755 characters of GB2312's first level: they settle short texts that hold no common character."""
     pairs = (bytes((row, cell)) for row in range(0xB0, 0xD8) for cell in range(0xA1, 0xFF))
     return frozenset("".join(pair.decode("gb2312", "ignore") for pair in pairs))
+
+
+@lru_cache(maxsize=1)
+def _usual_wide() -> frozenset[str]:
+    """The same with the 5,401 characters of Big5's first level."""
+    pairs = (bytes((row, cell)) for row in range(0xA4, 0xC7) for cell in (*range(0x40, 0x7F), *range(0xA1, 0xFF)))
+    return _usual() | frozenset("".join(pair.decode("big5", "ignore") for pair in pairs))
 
 
 def decode_text(data: bytes) -> tuple[str, str]:
@@ -100,7 +110,7 @@ def _best(data: bytes, *, utf16_only: bool) -> tuple[str, str] | None:
             continue
         scored.append((_score(text, utf16=utf16_only), text, name))
     best = max(scored, key=lambda item: item[0], default=None)
-    if best and best[0] >= _LEAST_SCORE:
+    if best and best[0] >= (_LEAST_WIDE_SCORE if utf16_only else _LEAST_SCORE):
         return best[1], best[2]
     if not utf16_only and _looks_western(data):
         try:
@@ -111,11 +121,25 @@ def _best(data: bytes, *, utf16_only: bool) -> tuple[str, str] | None:
 
 
 def _score(text: str, *, utf16: bool) -> float:
-    """Share of common characters among those that are not ASCII; with zero bytes plain ASCII counts as common."""
+    """Share of common characters among those that are not ASCII; with zero bytes, which Chinese text in UTF-16 has at
+    its line ends alone, the share of what is common, printable ASCII, or of a script that is no Chinese.
+    """
     sample = text[:_SAMPLE]
     common = _common()
     if utf16:
-        good = sum(c in common or c.isspace() or " " <= c <= "~" for c in sample)
+        # A letter between zeros reads as U+6100: in text such numbers are rare, but for two that are frequent.
+        if sum(ord(c) & 0xFF == 0 and c not in "一\u3000" for c in sample) * 20 > len(sample):
+            return 0.0
+        usual = _usual_wide()
+        good = sum(
+            c in common
+            or c in usual
+            or c.isspace()
+            or " " <= c <= "~"
+            or (c < "\u2e80" and c.isalpha())
+            or "가" <= c <= "힣"
+            for c in sample
+        )
         return good / len(sample) if "\0" not in sample and sample else 0.0
     other = [c for c in sample if c > "\x7f"]
     usual = _usual()

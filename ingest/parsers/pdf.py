@@ -15,6 +15,7 @@ _BROKEN = re.compile(
     r"([^\W\d_]{2,})([-\u2010\u00ad]|[\x02\ufffe])\n?[ \t]*(?<=[\n\x02\ufffe])([a-z\u00df-\u00ff]{2,})"
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+_LEAST_PAGE = 4  # bytes; even packed, a page needs more in the tree of pages, unless the tree runs in circles
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _NOT_A_TITLE = re.compile(r"untitled|^document\d*$|\.(?:docx?|tex|dvi|indd|pdf|qxd|pptx?)\s*$|^microsoft |^\W*$", re.I)
 
@@ -30,6 +31,10 @@ def parse(path: Path, data: bytes, budget: Budget) -> ParsedDocument:
             raise IngestError("is protected by a password; save an unprotected copy.") from error
         raise IngestError("is not a PDF that can be read; open it in a viewer and save it again.") from error
     try:
+        if len(opened) * _LEAST_PAGE > len(data):
+            raise IngestError(
+                f"claims to have {len(opened)} pages in {len(data)} bytes; save it again, or leave it out."
+            )
         found = read_pages(opened, budget)
         title = str(opened.get_metadata_dict().get("Title") or "").strip()
     finally:
