@@ -123,6 +123,9 @@ class Derived:
                 index = self.vectors()
                 if index.unsaved > min(LEFT_SHARE * len(index), LEFT_MOST):
                     self.save_vectors(compact=True)
+        words = self._lexical
+        if self.locked and words is not None and lexical.worn(words.deleted, len(words)):
+            self._step(None)
         self._vectors = self._lexical = None
 
     def _far_behind(self) -> bool:

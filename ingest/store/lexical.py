@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import math
 import os
 import secrets
@@ -39,7 +40,8 @@ QUERY_TERMS = 256  # the rarest of these are searched
 TERM_SET = 1_024  # allowed ids up to this many are searched for; more are filtered from the hits
 TIES = 16  # ties at the edge are settled by id, not by the order of insertion
 K1 = 1.2  # tantivy's BM25: how soon repeating a term stops counting
-STALE_SHARE = 0.1  # BM25 still counts deleted chunks; above this share of the living the index is built anew
+STALE_SHARE = 0.1  # BM25 still counts deleted chunks; above this share of the living the index is built anew,
+AT_ONCE = 20_000  # in the same step if it has no more chunks than this (2 s); else when the writer closes
 
 # A probe of the folding rules: an index made by other rules than the queries' is stale whatever its
 # generation.
@@ -170,9 +172,9 @@ def advance(
     """
     present = np.zeros(0, dtype=np.int64) if base is None else base.ids
     gone = present[~np.isin(present, wanted)]
-    deleted = (base.deleted if base else 0) + len(gone)
-    if base is None or base.folder is None or deleted > max(64, STALE_SHARE * len(wanted)):
-        base, deleted, gone, present = None, 0, gone[:0], present[:0]
+    stale = base is not None and worn(base.deleted + len(gone), len(wanted)) and len(wanted) <= AT_ONCE
+    if base is None or base.folder is None or stale:
+        base, gone, present = None, gone[:0], present[:0]
     known: dict[str, Any] = {}
     if base is not None and base.folder is not None:
         known = {name: entry for name, entry in base.files.items() if name not in MUTABLE}
@@ -193,7 +195,18 @@ def advance(
         if path.name not in LOCKS:
             # a linked file keeps the checksum it was born with, so damage since then is still found
             files[path.name] = known.get(path.name) or [path.stat().st_size, checksum(path)]
-    return LexicalIndex(index, wanted, deleted, folder, files)
+    return LexicalIndex(index, wanted, _deleted(folder), folder, files)
+
+
+def worn(deleted: int, living: int) -> bool:
+    """Whether so many deleted chunks distort BM25 that the index is to be built anew."""
+    return deleted > max(64, STALE_SHARE * living)
+
+
+def _deleted(folder: Path) -> int:
+    """How many deleted chunks tantivy has not merged away."""
+    meta = json.loads((folder / "meta.json").read_bytes())
+    return sum((segment["deletes"] or {}).get("num_deleted_docs", 0) for segment in meta["segments"])
 
 
 def _link(source: Path, target: Path, *, copy: bool) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from ingest.store import Store, segments, vectors
+from ingest.store import Store, lexical, segments, vectors
 from ingest.store.catalog import Catalog
 from ingest.store.derived import check
 from tests.ingest.store.storekit import STAMP, add, vector
@@ -164,3 +165,28 @@ def test_an_altered_list_of_removals_is_not_believed(large: Path, counts: Counts
         reader.refresh()
         assert reader.chunk_ids() == writer.chunk_ids()
         assert counts.ids == 1
+
+
+def test_a_worn_lexical_index_is_built_anew_when_the_writer_closes(
+    large: Path, counts: Counts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not in the commit that made it so: at a million chunks that would take minutes."""
+    monkeypatch.setattr(lexical, "AT_ONCE", 1_000)
+    built: list[int] = []
+    real = lexical.advance
+
+    def advance(base: lexical.LexicalIndex | None, *rest: Any) -> lexical.LexicalIndex:
+        state = real(base, *rest)
+        built.append(state.deleted)
+        return state
+
+    monkeypatch.setattr(lexical, "advance", advance)
+    with Store.open(large, write=True) as writer:
+        for number in range(0, DOCUMENTS, 4):
+            add(writer, f"/docs/{number:03}.txt", TEXT, seed=17 * number)
+        writer.commit()
+        expected = [number for number, _ in writer.lexical(f"unique{word(7)} word07", 200)]
+    assert built == [WIDTH * DOCUMENTS // 4, 0]
+    assert check(large) == []
+    with Store.open(large) as reader:
+        assert [number for number, _ in reader.lexical(f"unique{word(7)} word07", 200)] == expected
