@@ -27,6 +27,8 @@ from rag.types import RagError
 
 KINDS = ("cloze", "heading", "definition")
 LEAST_TERMS = 3  # content terms of a cloze, below which it asks for nothing in particular
+# A defined term is asked for when a word of it stands in so few sections: "What is the default?" asks for none.
+RARE_SHARE, RARE = 0.02, 4
 LETTERS = 0.7  # share of a sentence that is words: what has less is a table, a list of numbers or code
 TRIES = 4  # clozes drawn from a section before it is given up
 _WORDS = re.compile(r"[^\W\d_]|\s")
@@ -76,11 +78,11 @@ def make_items(places: Sequence[Place], limit: int, seed: int) -> list[OwnItem]:
     if limit < 1:
         raise RagError(f"The limit is {limit}, but at least one question has to be asked.")
     rng = random.Random(seed)
-    headings = Counter(fold(place.section.heading) for place in places)
+    common = _Common.count(places)
     found: list[OwnItem] = []
     asked: set[str] = set()
     for place, kind in _turns(places, rng):
-        item = _make(place, kind, random.Random(f"{seed}:{kind}:{place.section.key}"), headings)
+        item = _make(place, kind, random.Random(f"{seed}:{kind}:{place.section.key}"), common)
         if item is not None and item.question not in asked:
             asked.add(item.question)
             found.append(item)
@@ -109,15 +111,37 @@ def _turns(places: Sequence[Place], rng: random.Random) -> list[tuple[Place, str
     return [(place, KINDS[(n + round_) % len(KINDS)]) for round_ in rounds for n, place in enumerate(order)]
 
 
-def _make(place: Place, kind: str, rng: random.Random, headings: Counter[str]) -> OwnItem | None:
+@dataclass(frozen=True, slots=True)
+class _Common:
+    """How many sections have a heading, and how many a term: a question must ask for one of them."""
+
+    headings: Counter[str]
+    words: Counter[str]
+    sections: int
+
+    @classmethod
+    def count(cls, places: Sequence[Place]) -> _Common:
+        words: Counter[str] = Counter()
+        for place in places:
+            words.update(set(terms(place.section.text)))
+        return cls(Counter(fold(place.section.heading) for place in places), words, len(places))
+
+    def asks_for_one(self, question: str, language: str) -> bool:
+        content = set(terms(question)) - asking_words(language)
+        rarest = min((self.words[term] for term in content if len(term) > 1), default=self.sections)
+        return rarest <= max(RARE, RARE_SHARE * self.sections)
+
+
+def _make(place: Place, kind: str, rng: random.Random, common: _Common) -> OwnItem | None:
     section = place.section
     if kind == "heading":
-        if opening(section) is None or headings[fold(section.heading)] > 1:
+        if opening(section) is None or common.headings[fold(section.heading)] > 1:
             return None  # a heading that many sections have asks for none of them
         return _sound(place, kind, section.heading, (0, len(section.text)), None)
     made: list[Item] = []
     if kind == "definition":
         made = find_definitions(section.text, section.language)
+        made = [item for item in made if common.asks_for_one(item.question, section.language)]
         rng.shuffle(made)
     else:
         tries = (make_cloze(section.text, section.language, rng, size=WHOLE, recurring=0) for _ in range(TRIES))

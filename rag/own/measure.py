@@ -105,14 +105,13 @@ class Asker:
 
     def _ask(self, item: OwnItem, gold: Gold) -> Asked:
         began = time.perf_counter()
-        answer, shown = self._answer(item.question, None)
+        answer, shown = self._answer(item.question, frozenset())
         milliseconds = (time.perf_counter() - began) * 1000
         planted = None
-        others = self.everything - gold.documents
         # What a term means, or what stands under a heading, another document may say in other words; a name or number
         # that none of them holds, none of them can answer with.
-        if item.kind == "cloze" and others and gold.echoes <= gold.documents:
-            planted, _ = self._answer(item.question, others)
+        if item.kind == "cloze" and self.everything > gold.documents and gold.echoes <= gold.documents:
+            planted, _ = self._answer(item.question, frozenset(gold.documents))
         return Asked(
             self._ranks(item.question, gold),
             self._holds(item, gold, shown),
@@ -123,9 +122,9 @@ class Asker:
             0.0 if planted is None else planted.confidence,
         )
 
-    def _answer(self, question: str, within: frozenset[int] | None) -> tuple[Answer, list[Citation]]:
+    def _answer(self, question: str, without: frozenset[int]) -> tuple[Answer, list[Citation]]:
         state = self.chain.prepare(question)
-        state["within"] = within
+        state["without"] = without
         answer = self.chain.answer(state)
         return answer, answer.citations or state.get("quoted") or state["draft"].citations
 
