@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +94,9 @@ def repair(
     finally:
         lock.release()
     report.kept = result.kept
+    if result.unreadable:
+        reason = "nothing of its database could be read; ingest your folders again: python -m ingest PATH"
+        report.lost.append(Quarantined(str(directory), reason))
     _restore(directory, encoder, result.broken, report)
     with Store.open(directory, write=True) as store:
         store.warm()
@@ -128,11 +131,10 @@ def _restore(directory: Path, encoder: Encoder | str | None, broken: Sequence[Re
         batcher = Batcher(store, source, outcome, lambda event: None, lambda: False)
         for remnant in whole:
             if remnant.record is None or remnant.text is None:
-                known = remnant.path or f"document {remnant.number}"
-                reason = f"{'; '.join(remnant.faults)}, and its file could not be read; ingest it again from a copy."
-                report.lost.append(Quarantined(known, reason))
+                report.lost.append(_lost(remnant, roots))
                 continue
             item = stored_item(remnant.record, remnant.text, _cover(remnant))
+            item = replace(item, version="")  # some headings may be gone: the next ingest reads the file again
             batcher.add(batcher.prepare(item))
             report.restored.append(item.path)
         batcher.flush()
@@ -162,6 +164,14 @@ def _reread(
     report.reread.append(remnant.path)
     report.encoded += outcome.encoded
     return found is not None
+
+
+def _lost(remnant: Remnant, roots: Sequence[str]) -> Quarantined:
+    what = "; ".join(remnant.faults)
+    if remnant.path is not None:
+        return Quarantined(remnant.path, f"{what}, and its file could not be read; ingest it again from a copy.")
+    again = f"python -m ingest {' '.join(roots) or 'PATH'}"
+    return Quarantined(f"document {remnant.number}", f"{what}, its name neither; ingest its folder again: {again}")
 
 
 def _cover(remnant: Remnant) -> tuple[Section, ...]:

@@ -111,8 +111,10 @@ class Catalog:
         raise StoreError(f"There is no document {doc_id} in {self.path.parent}; it was changed or removed.")
 
     def find(self, path: str) -> DocumentRecord | None:
-        for record in self._select(f"{rows.DOCUMENT} WHERE d.path = ?", (to_sql(path),), rows.document_record):
-            return record
+        for where in ("d.path = ?", "d.id = (SELECT id FROM documents NOT INDEXED WHERE path = ?)"):
+            # asked twice: an index that a disk has altered may hide what the table holds
+            for record in self._select(f"{rows.DOCUMENT} WHERE {where}", (to_sql(path),), rows.document_record):
+                return record
         return None
 
     def count(self) -> int:
@@ -125,7 +127,7 @@ class Catalog:
                 raise rows.altered("the name of a folder")
             return path
 
-        query = "SELECT path, seal FROM roots WHERE id IN (SELECT root_id FROM documents) ORDER BY path"
+        query = "SELECT path, seal FROM roots WHERE id IN (SELECT root_id FROM documents NOT INDEXED) ORDER BY path"
         return self._select(query, (), check)
 
     def text(self, doc_id: int) -> str:

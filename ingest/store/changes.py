@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ingest.store import rows, schema
+from ingest.store.places import Places
 from ingest.store.records import EncoderStamp, NewDocument, StoreError, chunk_hash
 from ingest.store.rows import to_sql
 from ingest.store.scope import runs
@@ -34,6 +35,7 @@ class Changes:
         self._orphans: set[int] = set()  # vectors that lost a chunk since the last commit
         self._removed: list[int] = []  # chunks taken away since the last commit
         self._totals = Totals()  # as this transaction has them; read when it begins
+        self._places: Places | None = None  # read when a path is first asked for
 
     def close(self) -> None:
         self._connection.close()
@@ -48,8 +50,14 @@ class Changes:
                 schema.write_meta(self._connection, "encoder", asdict(self._instead))
                 last = self._totals
                 self._totals = Totals(last_document=last.last_document, last_chunk=last.last_chunk)
-                self._dirty = True
+                self._dirty, self._places = True, None
         return self._connection
+
+    @property
+    def _named(self) -> Places:
+        if self._places is None:
+            self._places = Places(self._begin())
+        return self._places
 
     def _changed(self, path: str | None = None) -> sqlite3.Connection:
         connection = self._begin()
@@ -77,7 +85,7 @@ class Changes:
         except BaseException:
             with contextlib.suppress(sqlite3.Error):  # a full disk has rolled back everything already
                 connection.execute("ROLLBACK TO put")
-            self._totals = before
+            self._totals, self._places = before, None
             raise
         connection.execute("RELEASE put")
         return doc_id
@@ -89,8 +97,7 @@ class Changes:
         chunks: Sequence[Chunk],
         vectors: Sequence[np.ndarray | None],
     ) -> int:
-        path = to_sql(document.path)
-        for (old,) in connection.execute("SELECT id FROM documents WHERE path=?", (path,)).fetchall():
+        for old in self._named.ids(document.path):
             self._drop(old)
         doc_id = self._totals.last_document + 1
         omissions = json.dumps([[omission.reason, omission.characters] for omission in document.omissions])
@@ -106,8 +113,9 @@ class Changes:
             "INSERT INTO documents (id, path, root_id, title, kind, language, size, mtime_ns, digest, encoding,"
             " characters_in, characters, chunk_count, omissions, metadata, parser_version, text_digest, seal, text)"
             " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-            (doc_id, path, root_id, to_sql(document.title), *values[4:], mark, to_sql(document.text)),
+            (doc_id, to_sql(document.path), root_id, to_sql(document.title), *values[4:], mark, to_sql(document.text)),
         )
+        self._named.put(doc_id, document.path)
         first = self._totals.last_chunk + 1
         connection.executemany(
             'INSERT INTO chunks (id, doc_id, ordinal, start, "end", page, vector_id, seal, headings, header, text)'
@@ -165,6 +173,7 @@ class Changes:
         self._orphans.update(row[1] for row in found)
         self._removed += [row[0] for row in found]
         self._connection.execute("DELETE FROM documents WHERE id=?", (doc_id,))
+        self._named.drop(doc_id)
         self._totals.count_documents([mark], -1)
         self._totals.count_chunks([row[0] for row in found], -1)
 
@@ -183,6 +192,8 @@ class Changes:
             "UPDATE documents SET path=?, root_id=?, size=?, mtime_ns=?, seal=? WHERE id=?",
             (to_sql(values[1]), self._root(values[2]), values[6], mtime_ns, mark, doc_id),
         )
+        if path is not None:
+            self._named.put(doc_id, path)
         self._totals.count_documents([row[17]], -1)
         self._totals.count_documents([mark], 1)
 
@@ -222,8 +233,8 @@ class Changes:
 
     def find(self, path: str) -> int | None:
         """The document at a path as this transaction has it."""
-        row = self._begin().execute("SELECT id FROM documents WHERE path=?", (to_sql(path),)).fetchone()
-        return None if row is None else int(row[0])
+        self._begin()
+        return min(self._named.ids(path), default=None)
 
     def cached_vectors(self, hashes: Sequence[str]) -> dict[str, np.ndarray]:
         """Vectors already known for chunks of these hashes: {hash: float32 (d,)}."""
@@ -244,8 +255,7 @@ class Changes:
             return False
         connection = self._connection
         for path in sorted(self._paths):
-            named = connection.execute("SELECT id FROM documents WHERE path=?", (to_sql(path),)).fetchall()
-            if len(named) > 1:
+            if len(self._named.ids(path)) > 1:
                 self.rollback()
                 raise StoreError(f"Two documents were to be stored as {path}; nothing of this commit was kept.")
         orphans = json.dumps(sorted(self._orphans))
@@ -272,6 +282,7 @@ class Changes:
         """Drop everything since the last commit."""
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
+        self._places = None
         self._forget()
 
     def _forget(self) -> None:

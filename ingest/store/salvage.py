@@ -39,6 +39,7 @@ class Salvage:
     kept: int = 0
     mended: int = 0  # kept, though something of it was damaged: vectors are made again, texts stood twice
     broken: list[Remnant] = field(default_factory=list)
+    unreadable: bool = False  # nothing could be read at all
 
 
 def salvage(
@@ -58,8 +59,10 @@ def salvage(
     result = _rebuild(directory, copy, folder / "new", fallback, progress)
     write_atomic(folder / _DONE, b"")
     _exchange(directory)
-    if result.broken and copy.exists():
-        copy.replace(directory / KEPT)
+    old = folder / KEPT
+    result.unreadable = old.exists()
+    if result.broken or result.unreadable:
+        (old if result.unreadable else copy).replace(directory / KEPT)
     shutil.rmtree(folder, ignore_errors=True)
     return result
 
@@ -76,21 +79,29 @@ def _copy(directory: Path, folder: Path) -> Path:
     log = path.with_name(path.name + "-wal")
     if log.exists():
         shutil.copyfile(log, copy.with_name(copy.name + "-wal"))
+    if not _fits(copy):
+        _graft(copy, folder)
+        if not _fits(copy):  # nothing of it can be read
+            copy.replace(folder / KEPT)
+            copy.with_name(copy.name + "-wal").unlink(missing_ok=True)
+            schema.create(copy, EncoderStamp("", "", 1, 1, ()))
+    return copy
+
+
+def _fits(copy: Path) -> bool:
+    """Whether the list of tables can be read. Unfit for a database of another program or version."""
     try:
-        connection = schema.connect(copy, write=False)
-        try:
+        with contextlib.closing(schema.connect(copy, write=False)) as connection:
             schema.check_version(connection, copy)
-        finally:
-            connection.close()
     except schema.Unfit:
         with copy.open("rb") as stream:
             header = stream.read(72)
         if header[60:64] + header[68:72] != schema.VERSION.to_bytes(4, "big") + schema.APPLICATION.to_bytes(4, "big"):
             raise
-        _graft(copy, folder)  # its list of tables cannot be read
-    except sqlite3.Error:
-        _graft(copy, folder)
-    return copy
+        return False  # the header says that it is one of ours
+    except (sqlite3.Error, MemoryError):
+        return False
+    return True
 
 
 def _graft(copy: Path, folder: Path) -> None:
@@ -98,9 +109,11 @@ def _graft(copy: Path, folder: Path) -> None:
     fresh = folder / "fresh.sqlite3"
     schema.create(fresh, EncoderStamp("", "", 1, 1, ()))
     page = bytearray(fresh.read_bytes()[:_PAGE])
-    page[28:32] = (copy.stat().st_size // _PAGE).to_bytes(4, "big")
+    length = max(fresh.stat().st_size, -(-copy.stat().st_size // _PAGE) * _PAGE)  # every table has to begin within
+    page[28:32] = (length // _PAGE).to_bytes(4, "big")
     page[32:40] = bytes(8)  # no free pages that it knows of
     with copy.open("r+b") as stream:
+        stream.truncate(length)
         stream.write(page)
     fresh.unlink()
 
@@ -112,6 +125,7 @@ def _rebuild(
     extras: dict[str, dict[str, str]] = {}
     with contextlib.closing(schema.connect(copy, write=False)) as connection:
         stamp = _readable(lambda: schema.read_encoder(connection), fallback)
+        stamp = stamp if stamp.digest else fallback
         generation = _readable(lambda: int(schema.read_meta(connection, "generation")), 0)
         for key in ("collections", "quarantined"):
             extras[key] = _readable(lambda key=key: dict(schema.read_meta(connection, key, {})), {})  # type: ignore[misc]
