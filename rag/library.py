@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
-from pathlib import Path, PurePath
+from pathlib import Path
+from posixpath import basename, dirname, splitext
 
 from ingest.fold import fold
 from ingest.parsers import is_supported
@@ -84,8 +85,8 @@ class Library:
         return found
 
     def _nearest(self, wanted: str) -> str:
-        names = {PurePath(entry.place).name: PurePath(entry.shown).name for entry in self._entries[:MOST_NAMES]}
-        near = difflib.get_close_matches(PurePath(wanted).name, list(names), 3)
+        names = {basename(entry.place): basename(entry.shown) for entry in self._entries[:MOST_NAMES]}
+        near = difflib.get_close_matches(basename(wanted), list(names), 3)
         return (
             f"did you mean {_either([names[name] for name in near])}?" if near else "check the name, or leave it out."
         )
@@ -113,9 +114,9 @@ def _entry(document: DocumentRecord) -> _Entry:
     if document.root.endswith(":"):  # not a file: added through LangChain
         shown = path.removeprefix(document.root)
     elif path == document.root:
-        shown = PurePath(path).name
+        shown = basename(path)
     else:
-        shown = path.removeprefix(str(PurePath(document.root).parent)).lstrip("/")
+        shown = path.removeprefix(dirname(document.root)).lstrip("/")
     return _Entry(document.id, fold(path), shown, f"/{fold(shown)}", date_of(document))
 
 
@@ -144,12 +145,11 @@ def read_day(key: str, written: str) -> date:
 def _whole(entry: _Entry, wanted: str) -> bool:
     """Whether ``wanted`` is the file's name (also without its suffix), a folder above it, or the end of its path."""
     asked = f"/{wanted.strip('/')}"
-    if len(asked) == 1:
+    if (asked not in entry.path and asked not in entry.place) or len(asked) == 1:
         return False
     if wanted.startswith("/") and f"{entry.path}/".startswith(f"{asked}/"):
         return True
-    stem = entry.place.removesuffix(PurePath(entry.place).suffix)
-    return f"{asked}/" in f"{entry.place}/" or stem.endswith(asked)
+    return f"{asked}/" in f"{entry.place}/" or splitext(entry.place)[0].endswith(asked)
 
 
 def _either(names: Sequence[str]) -> str:
