@@ -6,6 +6,7 @@ import contextlib
 import logging
 import shutil
 import tempfile
+import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,7 @@ LOCK = "writer.lock"
 MANIFEST = "manifest.json"  # of either index
 SAVE_AFTER = 32_768  # vectors are saved when so many have changed, or at close; catching up takes 1 s for 100,000
 LEFT_SHARE, LEFT_MOST = 0.01, 4_096  # at close, fewer changes than either are left to be caught up
+PATIENCE = 3.0  # seconds that a reader waits for a writer's large lexical index after the writer's commit
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +54,7 @@ class Derived:
         self._saved = -1  # generation of the vectors on disk, as far as this process knows
         self._lexical: LexicalIndex | None = None
         self._lexical_generation = -1
+        self._busy = False  # the writer lock was last seen in other hands
         self._stale = False  # something was committed since the dense index was saved
         self.bodies: dict[str, str] = {}  # of texts in the coming commit, by `fold.indexed`, made elsewhere
 
@@ -125,7 +128,8 @@ class Derived:
                     self.save_vectors(compact=True)
         words = self._lexical
         if self.locked and words is not None and lexical.worn(words.deleted, len(words)):
-            self._step(None)
+            with contextlib.suppress(StoreError):
+                self._publish(None)
         self._vectors = self._lexical = None
 
     def _far_behind(self) -> bool:
@@ -160,7 +164,8 @@ class Derived:
             return True
         try:
             lock = WriterLock(self.directory / LOCK, patience=0)
-        except (StoreBusy, StoreError, OSError):
+        except (StoreBusy, StoreError, OSError) as error:
+            self._busy = isinstance(error, StoreBusy)
             return False
         try:
             work()
@@ -170,6 +175,17 @@ class Derived:
 
     def _step(self, base: LexicalIndex | None) -> LexicalIndex:
         """The lexical index for the catalogue's generation: published, else temporary, else in memory."""
+        published = self._publish(base) or self._awaited(base)
+        if published is not None:
+            return published
+        wanted = self.catalog.chunk_ids()
+        built: list[LexicalIndex] = []
+        if self._attempt(lambda: built.append(self._temporary(base, wanted))) and built:
+            return built[0]
+        return lexical.build_in_memory(wanted, self.catalog.lexical_texts)
+
+    def _publish(self, base: LexicalIndex | None) -> LexicalIndex | None:
+        """The next state, written to the store; None where that is not to be had."""
         wanted = self.catalog.chunk_ids()
         built: list[LexicalIndex] = []
 
@@ -185,11 +201,20 @@ class Derived:
                     raise
                 built.append(state)
 
-        if self._attempt(lambda: self._with_lock(publish)) and built:
-            return built[0]
-        if self._attempt(lambda: built.append(self._temporary(base, wanted))) and built:
-            return built[0]
-        return lexical.build_in_memory(wanted, self.catalog.lexical_texts)
+        self._attempt(lambda: self._with_lock(publish))
+        return built[0] if built else None
+
+    def _awaited(self, base: LexicalIndex | None) -> LexicalIndex | None:
+        """What the writer at work publishes within `PATIENCE`: a large index is better not copied to another disk."""
+        if self.locked or not self._busy or base is None or len(base) <= lexical.AT_ONCE:
+            return None
+        deadline = time.monotonic() + PATIENCE
+        while lexical.published_generation(self.directory) < self.catalog.generation and time.monotonic() < deadline:
+            time.sleep(0.01)
+        with contextlib.suppress(Damaged, KeyError, TypeError, AttributeError):
+            state, at = lexical.load(self.directory, base.files)
+            return state if at == self.catalog.generation else None
+        return None
 
     def _temporary(self, base: LexicalIndex | None, wanted: np.ndarray) -> LexicalIndex:
         folder = Path(tempfile.mkdtemp(prefix="openbook-index-"))

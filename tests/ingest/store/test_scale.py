@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -190,3 +191,33 @@ def test_a_worn_lexical_index_is_built_anew_when_the_writer_closes(
     assert check(large) == []
     with Store.open(large) as reader:
         assert [number for number, _ in reader.lexical(f"unique{word(7)} word07", 200)] == expected
+
+
+def test_a_reader_waits_for_a_large_index_that_is_about_to_be_published(
+    large: Path, counts: Counts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lexical, "AT_ONCE", 1_000)
+    asked, committed = threading.Event(), threading.Event()
+    publish, published = lexical.publish, lexical.published_generation
+
+    def late(*arguments: Any) -> None:
+        committed.set()
+        assert asked.wait(30)
+        publish(*arguments)
+
+    def ask(store: Path) -> int:
+        asked.set()
+        return published(store)
+
+    with Store.open(large) as reader, Store.open(large, write=True) as writer:
+        reader.warm()
+        add(writer, "/docs/new.txt", "newcomer", seed=1)
+        monkeypatch.setattr(lexical, "publish", late)
+        monkeypatch.setattr(lexical, "published_generation", ask)
+        thread = threading.Thread(target=writer.commit)
+        thread.start()
+        assert committed.wait(30)
+        assert reader.refresh() and len(reader.lexical("newcomer", 5)) == 1
+        thread.join()
+        folder = reader._derived.lexical().folder
+        assert folder is not None and folder == writer._derived.lexical().folder
