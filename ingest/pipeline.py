@@ -24,7 +24,7 @@ from ingest.types import IngestError
 
 # Raise it when chunks of the same text change, as PARSER_VERSION when the text of the same bytes does: stored
 # documents are then read again by the next run.
-SPLITTER_VERSION = 1
+SPLITTER_VERSION = 2
 VERSION = f"{PARSER_VERSION}.{SPLITTER_VERSION}"
 
 StrPath = str | Path

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import random
 import re
+import statistics
 import time
 
 import pytest
@@ -175,6 +177,28 @@ def test_chunks_are_of_about_equal_size() -> None:
     text = " ".join(f"Sentence number {n} is here." for n in range(45))
     sizes = count([chunk.text for chunk in split(document(text), count)])
     assert len(sizes) == 2 and min(sizes) > 0.7 * max(sizes)
+
+
+def test_a_change_makes_few_chunks_new_however_long_the_document() -> None:
+    generator = random.Random(4)
+    words = "river stone cloud paper engine garden winter signal market letter".split()
+
+    def sentence() -> str:
+        return " ".join(generator.choices(words, k=12)).capitalize() + ". "
+
+    paragraphs = ["".join(sentence() for _ in range(generator.randint(1, 4))) + f"Number {n}." for n in range(240)]
+
+    def pieces(parts: list[str]) -> set[str]:
+        return {chunk.embed_text for chunk in split(document("\n\n".join(parts)), count)}
+
+    before = pieces(paragraphs)
+    word, added, removed = [], [], []
+    for n in range(40, 200, 8):
+        word.append(len(pieces([*paragraphs[:n], f"Newly {paragraphs[n]}", *paragraphs[n + 1 :]]) - before))
+        added.append(len(pieces([*paragraphs[:n], sentence() * 3, *paragraphs[n:]]) - before))
+        removed.append(len(pieces([*paragraphs[:n], *paragraphs[n + 1 :]]) - before))
+    assert len(before) > 60 and max(word + added + removed) <= 15
+    assert statistics.median(word) == 1 and statistics.median(added) <= 5 and statistics.median(removed) <= 5
 
 
 def test_nothing_in_nothing_out() -> None:
