@@ -201,8 +201,11 @@ def _evaluate(args: argparse.Namespace) -> int:
     settings = _settings(args)
     if args.own is not None:
         return _own(args, settings)
-    if args.against or args.store or not args.files:
-        raise RagError("Give question files to evaluate on, or --own PATH, with which --store and --against go.")
+    only_own = (args.against, args.store, args.k, args.mode, args.temperature, args.top_p)
+    if any(value not in (None, []) for value in only_own) or not args.files:
+        raise RagError(
+            "Give question files, which take --model, --limit and --seed, or --own PATH, which takes the rest."
+        )
     drawn = curve.check(args.curve) if args.curve else None
     results = {}
     for path in args.files:

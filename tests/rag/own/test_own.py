@@ -189,5 +189,6 @@ def test_the_command_line(papers: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert found["documents"] == 1 and found["refused_planted"] is None and found["planted"] == 0
     assert main([*command[:2], str(few), *command[3:], "--model", "none"]) == 2
     assert "has no document at or under" in capsys.readouterr().err
-    assert main(["evaluate"]) == 2
-    assert "--own PATH" in capsys.readouterr().err
+    for flags in ([], ["squad.json", "-k", "3"], ["squad.json", "--against", "k=3"]):
+        assert main(["evaluate", *flags]) == 2
+        assert "--own PATH" in capsys.readouterr().err
