@@ -123,8 +123,8 @@ def _indexes(directory: Path, catalog: Catalog) -> Iterator[str]:
                 ids = lexical.load(directory)[0].ids
                 if not np.array_equal(ids, catalog.chunk_ids()):
                     yield f"{folder}: it holds {len(ids)} chunks, the database {catalog.totals.chunks}"
-        except (Damaged, KeyError, TypeError, ValueError) as error:
-            yield f"{folder}: {error}"
+        except (StoreError, Damaged, KeyError, TypeError, ValueError) as error:
+            yield f"{folder}: {str(error).split('; mend it')[0]}"
 
 
 def _compare_vectors(directory: Path, catalog: Catalog) -> Iterator[str]:

@@ -91,10 +91,11 @@ class Remains:
     def _document(self, number: int) -> Remnant | None:
         remnant = Remnant(number)
         digest = None
-        for row in self._rows(f"{rows.DOCUMENT} WHERE d.id=?", number):
+        for row in self._document_rows(number):
             try:
                 remnant.record, digest = rows.document_record(row), row[16]
                 remnant.path = remnant.record.path
+                break
             except sqlite3.DatabaseError:
                 continue
         if remnant.record is None:
@@ -120,6 +121,16 @@ class Remains:
         remnant.chunks.sort(key=lambda chunk: chunk.ordinal)
         return remnant
 
+    def _document_rows(self, number: int) -> list[Row]:
+        """The row of `rows.DOCUMENT`, then the same with every folder that could have been its root: the seal knows."""
+        found = self._rows(f"{rows.DOCUMENT} WHERE d.id=?", number)
+        query = rows.DOCUMENT.replace("r.path", "d.path").replace("JOIN roots r ON r.id = d.root_id", "")
+        for row in self._rows(f"{query} WHERE d.id=?", number):
+            name = _loose(row[1]) or ""
+            ends = [place for place, letter in enumerate(name) if letter == "/" and place] + [len(name)]
+            found += [(*row[:2], root, *row[3:]) for root in ["/", *(name[:end] for end in ends)]]
+        return found
+
     def _chunk_rows(self, number: int) -> list[Row]:
         if self._probe:
             return [row for chunk in self._chunks.get(number, ()) for row in self._rows(f"{_CHUNK} WHERE id=?", chunk)]
@@ -140,10 +151,12 @@ class Remains:
             return
 
     def _vector(self, key: str, vector_id: object, remnant: Remnant) -> None:
-        query = "SELECT hash, seal, data FROM vectors WHERE id=? OR hash=?"
-        for stored, mark, data in self._rows(query, vector_id, key):
+        query = "SELECT id, hash, seal, data FROM vectors WHERE id=? OR hash=?"
+        for number, stored, mark, data in self._rows(query, vector_id, key):
             if stored != key:
                 continue
+            if number != vector_id:
+                remnant.faults.append("a chunk has lost its vector")
             try:
                 found = rows.check_vector(key, mark, data, self._dimension)
             except sqlite3.DatabaseError:
