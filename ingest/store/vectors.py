@@ -28,7 +28,9 @@ MANIFEST = "manifest.json"
 
 FLAT_MOST = 200_000  # above: codes; 12 ms of scanning by then
 FLAT_AGAIN = 150_000  # below: no codes any more; the gap keeps a store at the edge from changing to and fro
-DEEP, LEAST = 5, 512  # candidates among the codes: 5 k, at least 512; see bench/query.py for the recall
+# Candidates among the codes: 5 k, at least 512. Over 124,557 MiniLM vectors of sentences, recall@10 / @100 with 100,
+# 200, 512, 1024 candidates: .9992/.754, 1.0000/.934, 1.0000/.993, 1.0000/.999.
+DEEP, LEAST = 5, 512
 TIES = 16  # ties at the edge are settled by id, not by the order of insertion
 RUN = 65_536  # rows of a segment in memory while an index is built from nothing
 PIECES = 16  # more segments in memory are made one
