@@ -8,13 +8,14 @@ DEV_STAMP := $(VENV)/.installed-dev
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help chat test lint bench model clean
+.PHONY: help chat test lint bench model encoder clean
 
 help:
 	@echo "make chat   install, index docs/ and open the chat on http://127.0.0.1:7860"
 	@echo "make test   install what the tests need, lint, type-check and run every test"
 	@echo "make bench  every speed claim, one JSON line each"
 	@echo "make model  train the bundled GPT again (CORPUS=dir QA=dir)"
+	@echo "make encoder  train the bundled encoder again (CORPUS=dir QA=dir PAIRS=file)"
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -57,6 +58,13 @@ model: $(DEV_STAMP)
 	  $(BIN)/python -m gpt tune --model runs/pretrain/model --prose $(PROSE) --every 8 --questions $(QUESTIONS) \
 	    --mix prose=0.1,cloze=0.3,questions=0.6 --short 0.7 --rows 64 --ema 40 --keep last --out runs/tune --minutes 90 \
 	    --warm-down 0.3 --matrix-lr 0.015 --embedding-lr 0.002 --threads 1 --seed 22 --resume
+
+# Finished stages in runs/encoder are kept; the result is runs/encoder/encoder. DEVICE=cuda trains on a GPU.
+PAIRS ?= parallel/tatoeba-en-zh.tsv
+DEVICE ?= cpu
+encoder: $(DEV_STAMP)
+	$(BIN)/python -m ingest.bilingual train --corpus $(PROSE) --pairs $(PAIRS) --questions $(QUESTIONS) \
+	  --out runs/encoder --device $(DEVICE) --seed 1
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
