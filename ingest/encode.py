@@ -1,8 +1,7 @@
-"""Texts to vectors: the bundled MiniLM, or any local sentence-transformers folder that holds safetensors.
+"""Texts to vectors: the bundled encoder, MiniLM, or any local sentence-transformers folder that holds safetensors.
 
-`read_stamp` names an encoder without touching its model, `Encoder.load` checks the weights, and PyTorch (5 s
-to import with sentence-transformers) is loaded at the first text that needs a vector: a run with nothing to
-do never gets there.
+`read_stamp` names an encoder without touching its model, `Encoder.load` checks the weights, and PyTorch (2 s to import,
+5 with sentence-transformers) is loaded at the first text that needs it: a run with nothing to do never gets there.
 """
 
 from __future__ import annotations
@@ -11,18 +10,20 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ingest import encoder_files as files
+from ingest.bilingual.model import BilingualModel, fast_bf16
+from ingest.encode_threads import ThreadChoice, torch_threads
 from ingest.static import StaticTable
 from ingest.store.records import EncoderStamp
 from ingest.types import IngestError
 
-BUNDLED = "bundled"
+BUNDLED, MINILM = "bundled", "minilm"
 MAX_TOKENS = 256  # MiniLM's own limit; longer chunks also retrieve worse (recall .874 -> .644 at 512)
 TOKENS_PER_BATCH = 2048  # padded; MiniLM in bf16 on one core: 55 chunks/s at 8 a batch, 48 at 16, 27 at 32
 LARGEST_BATCH = 64
@@ -37,8 +38,10 @@ def read_stamp(name: str) -> EncoderStamp:
     IngestError when it is missing or may not be loaded.
     """
     if name == BUNDLED:
-        files.bundled_folder()
-        return EncoderStamp(BUNDLED, files.PINNED["model.safetensors"], 384, MAX_TOKENS, ("en",))
+        return EncoderStamp(BUNDLED, files.bundled_digest(), 384, MAX_TOKENS, ("en", "zh"))
+    if name == MINILM:
+        files.minilm_folder()
+        return EncoderStamp(MINILM, files.PINNED["model.safetensors"], 384, MAX_TOKENS, ("en",))
     folder = files.check_folder(name)
     dimension = files.stated_dimension(folder) or int(_load_model(folder, None).get_embedding_dimension())
     limit = min(MAX_TOKENS, files.stated_limit(folder) or MAX_TOKENS)
@@ -60,16 +63,20 @@ class Encoder:
         self._model: Any = None
         self._counter: Any = None
         self._table: StaticTable | None = None
-        self._opened = False  # whether _counter and _table have been read
-        self._threads = 1  # until measured; see _ThreadChoice
+        self._bilingual: BilingualModel | None = None
+        self._opened = False  # whether what works without torch has been read
+        self._threads = 1  # until measured; see ThreadChoice
 
     @classmethod
     def load(cls, name: str = "bundled") -> Encoder:
-        """The encoder "bundled" or a local folder; IngestError when missing, altered or not safetensors."""
+        """ "bundled", "minilm" or a local folder; IngestError when missing, altered or not safetensors."""
         stamp = read_stamp(name)
         if name == BUNDLED:
-            folder = files.bundled_folder()
-            files.check_bundled(folder)
+            folder = files.BUNDLED_FOLDER
+            files.check_bundled()
+        elif name == MINILM:
+            folder = files.minilm_folder()
+            files.check_minilm(folder)
         else:
             folder = Path(stamp.name)
         return cls(folder, stamp)
@@ -83,12 +90,23 @@ class Encoder:
             return self._model
 
     def _open(self) -> None:
-        """Read what works without torch: the tokenizer, and the table of a static embedding."""
+        """Read what works without torch: the tokenizer, and a static embedding or the bundled model."""
         with self._lock:
-            if not self._opened:
+            if self._opened:
+                return
+            if files.module_kinds(self.folder) == ["Bilingual"]:
+                self._bilingual = _load_bilingual(self.folder)
+                self._counter = self._bilingual.tokenizer
+            else:
                 self._counter = _tokenizer(self.folder)
                 self._table = StaticTable.load(self.folder, self._counter)
-                self._opened = True
+            self._opened = True
+
+    @property
+    def tokenizer_file(self) -> Path | None:
+        """The tokenizer.json by which `count_tokens` counts, for the parsing processes; None: it asks the model."""
+        path = files.first_module(self.folder) / "tokenizer.json"
+        return path if path.is_file() else None
 
     def count_tokens(self, texts: list[str]) -> list[int]:
         """Word-pieces of each text with the special tokens the encoder adds, never cut short."""
@@ -119,33 +137,93 @@ class Encoder:
         vectors /= np.maximum(norms, 1e-12)
         return vectors
 
+    def token_vectors(self, texts: Sequence[str]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """For late interaction: of each text its word-pieces' unit vectors (T, dimension), float32, and how much each
+        counts (T,). Empty where there are none: for static embeddings and for the table's texts."""
+        self._open()
+        texts = [_clean(text) for text in texts]
+        nothing = np.zeros((0, self.stamp.dimension), dtype=np.float32), np.zeros(0, dtype=np.float32)
+        with self._lock, torch_threads():
+            if self._bilingual is not None:
+                model = self._bilingual
+                found = [nothing] * len(texts)
+                which = [i for i, text in enumerate(texts) if not model.is_table_text(text)]
+                pieces = dict(zip(which, model.pieces([texts[i] for i in which]), strict=True))
+                for batch in _batches({i: len(row) for i, row in pieces.items()}):
+                    for i, rows in zip(batch, model.token_vectors([pieces[i] for i in batch]), strict=True):
+                        found[i] = rows[1:-1], model.rarity[pieces[i][1:-1]]  # without [CLS] and [SEP]
+                return found
+            if self._table is not None or not texts:
+                return [nothing] * len(texts)
+            return [(rows, np.ones(len(rows), dtype=np.float32)) for rows in self._tokens_by_library(texts)]
+
+    def _tokens_by_library(self, texts: list[str]) -> list[np.ndarray]:
+        """The states of the word-pieces that stand for text, of unit length."""
+        model = self.model
+        found = model.encode(texts, show_progress_bar=False, output_value="token_embeddings")
+        marks = model.tokenizer(
+            texts, truncation=True, max_length=model.max_seq_length, return_special_tokens_mask=True
+        )["special_tokens_mask"]
+        vectors = []
+        for states, mark in zip(found, marks, strict=True):
+            rows = np.asarray(states.float().cpu().numpy())[np.array(mark) == 0]
+            vectors.append(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12))
+        return vectors
+
     def _rows(self, texts: list[str]) -> Generator[tuple[list[int], np.ndarray], None, None]:
         """Batches of (indexes into ``texts``, their vectors)."""
         if self._table is not None:
-            for start in range(0, len(texts), STATIC_BATCH):
-                part = texts[start : start + STATIC_BATCH]
-                yield list(range(start, start + len(part))), self._table.encode(part)
+            yield from _by_table(self._table.encode, texts, range(len(texts)))
+        elif self._bilingual is not None:
+            model = self._bilingual
+            chinese = [model.is_table_text(text) for text in texts]
+            yield from _by_table(model.table.encode, texts, [i for i, mine in enumerate(chinese) if mine])
+            others = [i for i, mine in enumerate(chinese) if not mine]
+            pieces = dict(zip(others, model.pieces([texts[i] for i in others]), strict=True))
+            lengths = {i: len(row) for i, row in pieces.items()}
+            yield from self._by_length(lengths, lambda batch: model.encode_pieces([pieces[i] for i in batch]))
+        else:
+            counted = [min(count, self.stamp.max_tokens) for count in self.count_tokens(texts)]
+            lengths = dict(enumerate(counted))
+            yield from self._by_length(lengths, lambda batch: self._by_library([texts[i] for i in batch]))
+
+    def _by_length(
+        self, lengths: Mapping[int, int], encode: Callable[[list[int]], np.ndarray]
+    ) -> Generator[tuple[list[int], np.ndarray], None, None]:
+        """Batches of texts of similar length through a model of torch's; ``lengths`` in word-pieces by index."""
+        if not lengths:
             return
-        if not texts:
-            return
-        lengths = [min(count, self.stamp.max_tokens) for count in self.count_tokens(texts)]
         batches = list(_batches(lengths))
-        model = self.model
-        with _inference(model.device.type) as set_threads:
-            speed = _ThreadChoice(self._threads, len(batches))
+        with torch_threads() as set_threads:
+            speed = ThreadChoice(self._threads, len(batches))
             for batch in batches:
                 set_threads(threads := speed.next())
                 started = time.perf_counter()
-                rows = model.encode(
-                    [texts[index] for index in batch],
-                    batch_size=len(batch),
-                    show_progress_bar=False,
-                    convert_to_tensor=True,
-                )
-                vectors = rows.float().cpu().numpy()
+                vectors = encode(batch)
                 speed.note(threads, sum(lengths[index] for index in batch) / (time.perf_counter() - started))
                 yield batch, vectors
             self._threads = speed.best
+
+    def _by_library(self, texts: list[str]) -> np.ndarray:
+        """Vectors by sentence-transformers, in bf16 where the CPU multiplies it.
+
+        bf16 against fp32 with MiniLM on one core of an EPYC with AVX512-BF16, chunks of 30 to 250 word-pieces: 55
+        against 18 chunks/s, lowest cosine between the two 0.99996. Dynamic int8 was slower, lowest cosine 0.84.
+        """
+        import torch
+
+        model = self.model
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=model.device.type == "cpu" and fast_bf16()):
+            rows = model.encode(texts, batch_size=len(texts), show_progress_bar=False, convert_to_tensor=True)
+        return np.asarray(rows.float().cpu().numpy())
+
+
+def _by_table(
+    encode: Callable[[list[str]], np.ndarray], texts: Sequence[str], which: Sequence[int]
+) -> Generator[tuple[list[int], np.ndarray], None, None]:
+    for start in range(0, len(which), STATIC_BATCH):
+        batch = list(which[start : start + STATIC_BATCH])
+        yield batch, encode([texts[index] for index in batch])
 
 
 def _clean(text: str) -> str:
@@ -157,60 +235,21 @@ def _clean(text: str) -> str:
     return text
 
 
-class _ThreadChoice:
-    """Measures one thread against torch's own number on the first batches of a long run; keeps the better.
-
-    Which wins depends on what else the machine is doing: on two cores with another process running, one
-    thread in bf16 gave 32 chunks/s and two gave 9.
-    """
-
-    TRIES = 3  # batches per candidate; the median is compared
-
-    def __init__(self, current: int, batches: int) -> None:
-        import torch
-
-        self.best = current
-        candidates = sorted({1, torch.get_num_threads()})
-        enough = len(candidates) > 1 and batches >= 4 * self.TRIES * len(candidates)
-        self._trials = candidates * self.TRIES if enough else []
-        self._speeds: dict[int, list[float]] = {number: [] for number in candidates}
-
-    def next(self) -> int:
-        return self._trials[0] if self._trials else self.best
-
-    def note(self, threads: int, tokens_per_second: float) -> None:
-        if self._trials:
-            self._trials.pop(0)
-            self._speeds[threads].append(tokens_per_second)
-            if not self._trials:
-                self.best = max(self._speeds, key=lambda number: float(np.median(self._speeds[number])))
-
-
-def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+def _batches(lengths: Mapping[int, int]) -> Iterator[list[int]]:
     """Indexes in batches of at most TOKENS_PER_BATCH with padding, the longest texts first."""
-    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
+    order = sorted(lengths, key=lambda index: -lengths[index])
     while order:
         size = max(1, min(LARGEST_BATCH, TOKENS_PER_BATCH // max(1, lengths[order[0]])))
         yield order[:size]
         order = order[size:]
 
 
-@contextlib.contextmanager
-def _inference(device: str) -> Iterator[Callable[[int], None]]:
-    """bf16 products where the CPU has instructions for them, and torch's thread number put back afterwards.
-
-    bf16 against fp32 on one core of an EPYC with AVX512-BF16, chunks of 30 to 250 word-pieces: 55 against
-    18 chunks/s, lowest cosine between the two 0.99996. Dynamic int8 was slower than bf16, lowest cosine 0.84.
-    """
-    import torch
-
-    capable = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    before = torch.get_num_threads()
+def _load_bilingual(folder: Path) -> BilingualModel:
     try:
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=device == "cpu" and capable):
-            yield lambda number: torch.set_num_threads(number) if number != torch.get_num_threads() else None
-    finally:
-        torch.set_num_threads(before)
+        return BilingualModel.load(folder)
+    except Exception as error:  # tokenizers raises a bare Exception, safetensors its own
+        reason = " ".join(str(error).split())[:200]
+        raise IngestError(f"The encoder {folder} cannot be loaded ({reason}); give another.") from error
 
 
 def _tokenizer(folder: Path) -> Any:
@@ -246,6 +285,10 @@ def _load_model(folder: Path, max_tokens: int | None) -> Any:
     shown = bars.is_progress_bar_enabled()
     bars.disable_progress_bar()
     try:
+        if files.module_kinds(folder) == ["Bilingual"]:
+            from ingest.bilingual.module import Bilingual
+
+            return SentenceTransformer(modules=[Bilingual.load(str(folder))], device="cpu").eval()
         options = {"use_safetensors": True}
         model = SentenceTransformer(str(folder), local_files_only=True, trust_remote_code=False, model_kwargs=options)
     except Exception as error:  # whatever the libraries make of a bad folder, the user gets one sentence

@@ -81,6 +81,9 @@ _ASKS = (
 _FINDS = {"date": _DATE, "number": _NUMBER_WORD, "name": _NAME}
 
 
+CROSSING = "zh-en"  # the language of a Chinese question over English passages
+
+
 @lru_cache(maxsize=4)
 def asking_words(lang: str) -> frozenset[str]:
     """Terms that ask rather than name, as the index spells them."""
@@ -113,7 +116,10 @@ def kind_stands(kind: str, sentence: str, question: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class WeightedQuestion:
-    """A question's terms with their weights (natural-log idf among the candidates, asking words left out)."""
+    """A question's terms with their weights (natural-log idf among the candidates, asking words left out).
+
+    ``language``: "zh-en" for a Chinese question over English passages, whose terms are its translations.
+    """
 
     text: str
     language: str
@@ -122,8 +128,15 @@ class WeightedQuestion:
     kind: str | None
 
     @classmethod
-    def build(cls, question: str, pool: Iterable[str]) -> WeightedQuestion:
-        """``pool``: the texts of the search's candidates, a few dozen of them."""
+    def build(
+        cls, question: str, pool: Iterable[str], translated: Mapping[str, float] | None = None
+    ) -> WeightedQuestion:
+        """``pool``: the texts of the search's candidates, a few dozen of them; ``translated``: the question's terms in
+        their language, with the probability of each, where it is another one than the question's."""
+        if translated:
+            sets = [term_set(text) for text in pool]
+            weights = {term: chance * _rarity(term, sets) for term, chance in translated.items()}
+            return cls(question, CROSSING, weights, frozenset(), kind_asked(question))
         lang = language(question)
         wanted = term_set(question) - asking_words(lang)
         if not wanted:
@@ -131,8 +144,7 @@ class WeightedQuestion:
         sets = [term_set(text) for text in pool]
         weights = {}
         for term in sorted(wanted):
-            df = sum(term in s for s in sets)
-            weights[term] = math.log(1 + (len(sets) - df + 0.5) / (df + 0.5))
+            weights[term] = _rarity(term, sets)
             # A character says less than the pair it stands in, and every pair brings its characters along.
             if lang == "zh" and len(term) == 1:
                 weights[term] *= 0.5
@@ -142,6 +154,11 @@ class WeightedQuestion:
         """The share (0..1) of the weight whose terms are in ``found``."""
         total = sum(self.weights.values())
         return sum(w for t, w in self.weights.items() if t in found) / total if total > 0 else 0.0
+
+
+def _rarity(term: str, sets: Sequence[frozenset[str]]) -> float:
+    df = sum(term in terms for terms in sets)
+    return math.log(1 + (len(sets) - df + 0.5) / (df + 0.5))
 
 
 @dataclass(frozen=True, slots=True)

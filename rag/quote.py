@@ -14,7 +14,7 @@ import random
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -124,9 +124,11 @@ class Quoter:
         *,
         vector: np.ndarray | None = None,
         reading: Reading | None = None,
+        translated: Mapping[str, float] | None = None,
     ) -> Scored:
-        """Features of every sentence. ``vector``: the question's, when the encoder knows its language."""
-        asked = WeightedQuestion.build(question, pool or [s.text for s in sources])
+        """Features of every sentence. ``vector``: the question's, when the encoder knows its language; ``translated``:
+        as :meth:`WeightedQuestion.build` takes it."""
+        asked = WeightedQuestion.build(question, pool or [s.text for s in sources], translated)
         candidates = candidates_of(sources)
         cosines = None
         if vector is not None and self.vectors is not None and candidates:

