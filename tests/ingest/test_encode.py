@@ -118,7 +118,7 @@ def test_half_a_surrogate_pair_is_no_obstacle(bundled: Encoder, tmp_path: Path) 
 
 def test_batches_hold_every_text_once_and_few_long_ones() -> None:
     lengths = dict(enumerate([5, 256, 3, 256, 100, 1] * 40))
-    batches = list(_batches(lengths))
+    batches = list(_batches(lengths, 2048))
     assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
     assert all(len(batch) * max(lengths[index] for index in batch) <= 2048 for batch in batches)
 
