@@ -18,7 +18,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from ingest.confine import confine
 from ingest.limits import Budget, Limits
 from ingest.types import Chunk, IngestError, ParsedDocument
 
@@ -28,6 +27,8 @@ Split = Callable[[ParsedDocument], list[Chunk]]
 
 
 def _serve(limits: Limits, split: Split | None) -> None:
+    from ingest.confine import confine  # the parent, which imports this module as well, has no need of ctypes
+
     source = os.fdopen(os.dup(0), "rb")
     sink = os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_RDWR), 0)

@@ -298,7 +298,20 @@ def test_damaged_pdfs_never_raise_anything_else() -> None:
 def test_one_endless_line_takes_linear_time(piece: str) -> None:
     """A quadratic rule would need minutes for these 300,000 characters."""
     source = "x" + piece * (300_000 // len(piece)) + "x"
-    for name in ("a.md", "a.html", "a.c", "a.js", "a.rs", "a.csv", "a.java", "a.sql", "a.yaml"):
+    for name in (
+        "a.md",
+        "a.html",
+        "a.c",
+        "a.js",
+        "a.rs",
+        "a.csv",
+        "a.java",
+        "a.sql",
+        "a.yaml",
+        "a.rst",
+        "a.adoc",
+        "a.tex",
+    ):
         began = time.perf_counter()
         parse(name, source)
         assert time.perf_counter() - began < 20, name
@@ -336,7 +349,7 @@ def test_unknown_kinds_are_named_with_advice() -> None:
 _PIECES = st.sampled_from(
     ["# h\n", "text ", "中文。", "\n", "\n\n", "<p>", "</p>", "<h2>", "</h2>", "<li>", "<td>", "<table>", "<tr>", "<pre>",
      "<script>", "</script>", "&amp;", "```\n", "---\n", "===\n", "a,b\n", '"', "def f():\n", "class A:\n", "{", "}", "[1]",
-     ":", "\t", "@x\n", "# c\n", "<br>", "<nav>", "</nav>", "\u2028", "\x0c", "<!--", "-->", "-", " | "]
+     "\\section{", "}", "$", "%", "\\begin{verbatim}", "\\end{verbatim}", "~~~\n", "== ", "Subject: s\n\n", ":", "\t", "@x\n", "# c\n", "<br>", "<nav>", "</nav>", "\u2028", "\x0c", "<!--", "-->", "-", " | "]
 )  # fmt: skip
 
 
@@ -344,7 +357,21 @@ _PIECES = st.sampled_from(
 @given(
     st.lists(st.one_of(_PIECES, st.text(max_size=5)), max_size=40).map("".join),
     st.sampled_from(
-        ["a.txt", "a.md", "a.html", "a.csv", "a.json", "a.jsonl", "a.py", "a.c", "a.js", "a.yaml", "a.tsv"]
+        [
+            "a.txt",
+            "a.md",
+            "a.html",
+            "a.csv",
+            "a.json",
+            "a.py",
+            "a.c",
+            "a.js",
+            "a.yaml",
+            "a.rst",
+            "a.adoc",
+            "a.tex",
+            "a.eml",
+        ]
     ),
 )
 def test_every_character_is_accounted_for(source: str, name: str) -> None:

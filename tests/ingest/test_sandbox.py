@@ -73,6 +73,18 @@ def test_time_is_limited_and_the_next_file_is_read(tmp_path: Path) -> None:
         assert pool.parse(fine).document.text == "fine"
 
 
+def test_the_time_for_all_steps_of_a_file_is_limited(tmp_path: Path) -> None:
+    path = tmp_path / "slow.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as package:
+        for n in range(40):
+            package.writestr(f"{n}.html", "<p>a" * 100_000)
+    with ParserPool(Limits(seconds=30.0, total_seconds=1.0)) as pool:
+        began = time.monotonic()
+        with pytest.raises(IngestError, match=r"slow.zip took longer than 1 seconds"):
+            pool.parse(path)
+        assert time.monotonic() - began < 20
+
+
 def test_memory_is_limited_and_the_next_file_is_read(tmp_path: Path) -> None:
     big, fine = tmp_path / "big.json", tmp_path / "fine.txt"
     big.write_text("[" + "[],[1]," * 3_000_000 + "1]")
@@ -183,6 +195,14 @@ def test_the_child_starts_light() -> None:
 def test_the_child_has_no_network(family: str) -> None:
     done = confined("import socket\nsocket.socket(getattr(socket, sys.argv[1]))", family)
     assert "PermissionError" in done.stderr, done.stderr
+
+
+def test_the_filter_is_on_while_files_are_parsed(pool: ParserPool, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("text")
+    pool.parse(tmp_path / "a.txt")
+    assert pool._worker is not None
+    status = Path(f"/proc/{pool._worker.pid}/status").read_text()
+    assert "NoNewPrivs:\t1" in status and "Seccomp:\t2" in status
 
 
 def test_children_of_the_child_have_no_network_either() -> None:
