@@ -29,7 +29,7 @@ SPECIAL_TOKENS = 2  # [CLS] and [SEP], which the encoder adds within its limit
 PROBE = 32  # chunks that tell how fast the encoder is
 STEP = 256  # new chunks that are encoded together while files are read ahead
 KEEPS_UP = 500.0  # chunks/s; reading and storing alone manage 2,000 on two cores
-FEWEST_WAITING = 64
+FEWEST_WAITING, WAITING_SECONDS = 64, 10.0  # of one commit of vectors that were waited for: chunks, and their time
 
 
 class Cancelled(Exception):
@@ -161,8 +161,7 @@ class Batcher:
         left = self._store.waiting_count
         total = left
         while left:
-            rate = self._rate or PROBE / SECONDS_PER_COMMIT
-            limit = int(min(MOST_CHUNKS, max(FEWEST_WAITING, SECONDS_PER_COMMIT * rate)))
+            limit = int(min(MOST_CHUNKS, max(FEWEST_WAITING, WAITING_SECONDS * (self._rate or 0))))
             texts = dict(self._store.waiting(limit))
             self._fill(dict(zip(texts, self._encode(list(texts.values()), total - left, total), strict=True)))
             self._commit()

@@ -27,6 +27,8 @@ from ingest.types import IngestError
 SPLITTER_VERSION = 2
 VERSION = f"{PARSER_VERSION}.{SPLITTER_VERSION}"
 
+FEW_FILES = 1000  # of a run that need not know all documents of the store
+
 StrPath = str | Path
 
 
@@ -85,7 +87,8 @@ def remove(paths: Sequence[StrPath], store_dir: StrPath) -> IngestReport:
     targets = [Path(os.path.abspath(path)) for path in paths]  # noqa: PTH100 - links stay links
     report = IngestReport()
     with Store.open(store_dir, write=True) as store:
-        records = [record for record in store.documents() if in_scope(record.path, targets)]
+        near = store.documents_near(map(str, targets))
+        records = [record for record in near if in_scope(record.path, targets)]
         if not records:
             names = ", ".join(str(path) for path in paths)
             raise IngestError(f"The store {store_dir} holds no document at or under {names}; nothing was removed.")
@@ -110,18 +113,21 @@ class _Run:
         self.report = IngestReport()
         self.started = time.perf_counter()
 
-    def documents(self) -> list[DocumentRecord]:
-        """All documents of the store, read anew when it has changed."""
+    def documents(self, discovery: Discovery) -> list[DocumentRecord]:
+        """The documents that a plan for these files has to know, read anew when the store has changed."""
         if self.store is None:
             return []
         at = (self.store, self.store.generation)
         if self.read_at != at:
-            self.records, self.read_at = self.store.documents(), at
+            few = len(discovery.files) <= FEW_FILES
+            sizes = [found.size for found in discovery.files]  # a moved file is known by its size and its digest
+            near = self.store.documents_near(map(str, discovery.roots), sizes) if few else self.store.documents()
+            self.records, self.read_at = near, at
         return self.records
 
     def refuse_nothing(self, discovery: Discovery, paths: Sequence[StrPath]) -> None:
         """IngestError when there are neither files nor documents to forget."""
-        if discovery.files or any(in_scope(record.path, discovery.roots) for record in self.documents()):
+        if discovery.files or any(in_scope(r.path, discovery.roots) for r in self.documents(discovery)):
             return
         names = ", ".join(str(path) for path in paths) or "no path"
         reason = f" ({discovery.skipped[0][0]}: {discovery.skipped[0][1]})" if discovery.skipped else ""
@@ -145,7 +151,7 @@ class _Run:
 
     def announce(self, discovery: Discovery, *, force: bool) -> IngestReport:
         """Say what a run would do."""
-        plan = make_plan(discovery, self.documents(), VERSION, force=force)
+        plan = make_plan(discovery, self.documents(discovery), VERSION, force=force)
         self.report.plan = True
         self.start(discovery, plan)
         changes: list[tuple[str, Status, str]] = [
@@ -163,7 +169,7 @@ class _Run:
         """Bring the store up to date in place."""
         assert self.store is not None
         batcher = Batcher(self.store, encoder, self.report, self.emit, self.cancel.is_set)
-        plan = make_plan(discovery, self.documents(), VERSION, force=force)
+        plan = make_plan(discovery, self.documents(discovery), VERSION, force=force)
         self.start(discovery, plan)
         try:
             self.apply(plan, self.store, batcher, encoder)
@@ -249,7 +255,7 @@ class _Run:
 
     def finish(self, discovery: Discovery) -> IngestReport:
         """Fill in what the store now holds for the given paths."""
-        records = [record for record in self.documents() if in_scope(record.path, discovery.roots)]
+        records = [record for record in self.documents(discovery) if in_scope(record.path, discovery.roots)]
         self.report.chunks = sum(record.chunk_count for record in records)
         self.report.characters_in = sum(record.characters_in for record in records)
         self.report.characters_indexed = sum(record.characters for record in records)

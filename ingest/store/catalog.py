@@ -105,6 +105,14 @@ class Catalog:
         found = self._select(query, (json.dumps(sorted(set(doc_ids))),), rows.document_record)
         return {record.id: record for record in found}
 
+    def documents_near(self, roots: Iterable[str], sizes: Iterable[int]) -> list[DocumentRecord]:
+        """Documents at or under ``roots``, of these sizes, and perhaps others, without an index, which may hide one."""
+        under = "SELECT 1 FROM json_each(?) WHERE n.path = value OR substr(n.path, 1, length(value) + 1) = value || '/'"
+        near = f"n.size IN {_IN} OR typeof(n.path) = 'blob' OR EXISTS ({under})"
+        query = f"{rows.DOCUMENT} WHERE d.id IN (SELECT n.id FROM documents n NOT INDEXED WHERE {near}) ORDER BY d.id"
+        values = json.dumps(sorted(set(sizes))), json.dumps([root.rstrip("/") for root in roots])
+        return self._select(query, values, rows.document_record)
+
     def document(self, doc_id: int) -> DocumentRecord:
         for record in self._documents([doc_id]).values():
             return record

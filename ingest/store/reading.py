@@ -52,6 +52,12 @@ class Reading:
         """All documents, in the order in which they came in."""
         return self._read(lambda catalog: catalog.documents())
 
+    def documents_near(self, roots: Iterable[str], sizes: Iterable[int] = ()) -> list[DocumentRecord]:
+        """The documents at or under ``roots`` and those of files of ``sizes`` bytes, perhaps with some others: for one
+        file in 100,000 a tenth of the time of `documents`.
+        """
+        return self._read(lambda catalog: catalog.documents_near(roots, sizes))
+
     def document(self, doc_id: int) -> DocumentRecord:
         """StoreError when there is no such document (any more)."""
         return self._read(lambda catalog: catalog.document(doc_id))
@@ -120,7 +126,9 @@ class Reading:
                 index = self._derived.vectors()
             return index.search(query, k, allowed, without)
 
-    def lexical(self, query: Query, k: int, *, allowed: Ids | None = None, without: Ids = ()) -> list[tuple[int, float]]:
+    def lexical(
+        self, query: Query, k: int, *, allowed: Ids | None = None, without: Ids = ()
+    ) -> list[tuple[int, float]]:
         """The ``k`` best chunks by BM25 for any text (or weighted terms), among ``allowed`` (None: all) and not ``without``: (chunk
         id, score), best first.
         """
