@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from ingest.store import lexical, vectors
-from ingest.store.files import Damaged, read_manifest
+from ingest.store.files import Damaged, read_manifest, remove_quietly
 
 
 def index_generations(directory: Path) -> dict[str, int | None]:
@@ -32,6 +32,20 @@ def forget_indexes(directory: Path) -> None:
     """Delete the indexes: they are made anew from the database."""
     for module in (lexical, vectors):
         shutil.rmtree(directory / module.FOLDER, ignore_errors=True)
+
+
+def sweep(directory: Path) -> None:
+    """Delete what a killed writer was about to write to the indexes; the caller holds the writer lock."""
+    for module in (lexical, vectors):
+        for path in (directory / module.FOLDER).glob("*.tmp"):
+            remove_quietly(path)
+    with contextlib.suppress(OSError, Damaged, KeyError, TypeError):
+        named = {
+            str(entry["name"]) for entry in read_manifest(directory / vectors.FOLDER / vectors.MANIFEST)["segments"]
+        }
+        for path in (directory / vectors.FOLDER).iterdir():
+            if path.name != vectors.MANIFEST and path.name.split(".")[0] not in named:
+                remove_quietly(path)
 
 
 def folder_bytes(path: Path) -> int:

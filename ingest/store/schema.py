@@ -81,6 +81,12 @@ def missing(directory: str | Path) -> Unfit:
     return Unfit(f"There is no store in {directory}; make one: python -m ingest PATH --store {directory}.")
 
 
+class _Connection(sqlite3.Connection):
+    """Knows whether it reads a file that cannot change, where SQLite does not tell how it is logged."""
+
+    immutable = False
+
+
 def connect(path: Path, *, write: bool) -> sqlite3.Connection:
     """A connection in autocommit mode (transactions are begun by hand), usable from any thread under a
     lock.
@@ -94,6 +100,7 @@ def connect(path: Path, *, write: bool) -> sqlite3.Connection:
         if write or (log.exists() and log.stat().st_size):
             raise
         connection = _open(f"{path.as_uri()}?immutable=1")
+        connection.immutable = True
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute("PRAGMA cell_size_check=ON")
     connection.execute("PRAGMA trusted_schema=OFF")
@@ -104,8 +111,10 @@ def connect(path: Path, *, write: bool) -> sqlite3.Connection:
     return connection
 
 
-def _open(uri: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(uri, uri=True, timeout=10.0, isolation_level=None, check_same_thread=False)
+def _open(uri: str) -> _Connection:
+    connection = sqlite3.connect(
+        uri, uri=True, timeout=10.0, isolation_level=None, check_same_thread=False, factory=_Connection
+    )
     try:
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     except BaseException:
@@ -179,8 +188,9 @@ def check_version(connection: sqlite3.Connection, path: Path) -> None:
     found = connection.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL").fetchall()
     if {" ".join(str(sql).split()) for (sql,) in found} != _EXPECTED:
         raise sqlite3.DatabaseError("its tables are not as they were made")
-    with path.open("rb") as stream:
-        logged = stream.read(20)[18:20] == b"\2\2"  # write-ahead logging, as it was made
+    # Never by opening the file: closing it again would drop this process's locks on it (POSIX), and SQLite's with them.
+    mode = connection.execute("PRAGMA journal_mode").fetchone()[0]
+    logged = mode == "wal" or (isinstance(connection, _Connection) and connection.immutable)
     if not logged or (application, header) != (APPLICATION, VERSION):
         raise sqlite3.DatabaseError("its header is not as it was made")
 

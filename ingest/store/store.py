@@ -16,7 +16,7 @@ from ingest.store import schema
 from ingest.store.catalog import Catalog
 from ingest.store.changes import Changes
 from ingest.store.derived import LOCK
-from ingest.store.layout import forget_indexes, newest_index
+from ingest.store.layout import forget_indexes, newest_index, sweep
 from ingest.store.lock import WriterLock
 from ingest.store.reading import Reading
 from ingest.store.records import EncoderStamp, NewDocument, StoreError
@@ -76,6 +76,7 @@ class Store(Reading):
                 raise schema.missing(directory)
             if write:
                 lock = WriterLock(folder / LOCK)
+                sweep(folder)
             if make is not None and schema.is_blank(path):
                 forget_indexes(folder)
                 schema.create(path, make)

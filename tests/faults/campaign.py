@@ -7,6 +7,7 @@ processes are killed at random times, files are damaged, and writers and readers
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import random
@@ -35,6 +36,8 @@ def campaign(folder: Path, trials: int, seed: int, kinds: list[str], *, verbose:
     world = World(folder, WORLD_SEED)
     if shim.preloaded():
         measure(world)
+    gc.collect()
+    gc.freeze()  # children then share what is there, instead of copying it at their first collection
     names = kinds or [name for name in KINDS if shim.preloaded() or name in WITHOUT_SHIM]
     survived: Counter[str] = Counter()
     wrong: list[dict[str, object]] = []
@@ -59,6 +62,28 @@ def campaign(folder: Path, trials: int, seed: int, kinds: list[str], *, verbose:
         "wrong": wrong,
         "seconds": round(time.monotonic() - started, 1),
     }
+
+
+def sweep(folder: Path, step: int, *, verbose: bool = False) -> dict[str, object]:
+    """A kill at every ``step``th call of a run that adds, edits, moves and removes, by turns before and within it."""
+    from tests.faults.trials import Trial, kill_at, measure
+    from tests.faults.world import World, prepare
+
+    prepare()
+    world = World(folder, WORLD_SEED, scenarios=2)
+    measure(world)
+    wrong: list[dict[str, object]] = []
+    calls = range(1, world.scenarios[1].calls + 1, step) if shim.preloaded() else range(0)
+    for at in calls:
+        trial = Trial(world, folder / f"call{at}", random.Random(at), scenario=world.scenarios[1])
+        try:
+            kill_at(trial, shim.TEAR if at // step % 2 else shim.KILL, at)
+        except AssertionError as error:
+            wrong.append({"seed": at, "kind": "kill", "error": str(error)[-2500:]})
+        if verbose:
+            print(at, wrong[-1:], file=sys.stderr)
+        shutil.rmtree(trial.folder)
+    return {"trials": len(calls), "survived": len(calls) - len(wrong), "wrong": wrong}
 
 
 def start(trials: int, seed: int, *more: str) -> dict[str, object]:
@@ -88,14 +113,18 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the first trial; the others count on from it")
     parser.add_argument("--only", type=int, help="run the one trial of this seed")
     parser.add_argument("--kind", action="append", default=[], help="only this kind of fault")
+    parser.add_argument("--every", type=int, default=0, metavar="STEP", help="instead: a kill at every STEPth call")
     parser.add_argument("--verbose", action="store_true")
     parser.add_argument("--inside", help=argparse.SUPPRESS)
     options = parser.parse_args()
     seed, trials = (options.only, 1) if options.only is not None else (options.seed, options.trials)
-    if options.inside:
+    if options.inside and options.every:
+        report = sweep(Path(options.inside), options.every, verbose=options.verbose)
+    elif options.inside:
         report = campaign(Path(options.inside), trials, seed, options.kind, verbose=options.verbose)
     else:
         more = [part for kind in options.kind for part in ("--kind", kind)] + ["--verbose"] * options.verbose
+        more += ["--every", str(options.every)] * bool(options.every)
         report = start(trials, seed, *more)
     print(json.dumps(report), flush=True)
     return 0 if options.inside or not report["wrong"] else 1

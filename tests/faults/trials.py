@@ -29,9 +29,17 @@ class Wrong(AssertionError):
 class Trial:
     """A fresh copy of a scenario's store in ``folder``, and the checks that every fault is followed by."""
 
-    def __init__(self, world: World, folder: Path, generator: random.Random, *, finished: bool = False) -> None:
+    def __init__(
+        self,
+        world: World,
+        folder: Path,
+        generator: random.Random,
+        *,
+        finished: bool = False,
+        scenario: Scenario | None = None,
+    ) -> None:
         self.world, self.random, self.folder = world, generator, folder
-        self.scenario: Scenario = generator.choice(world.scenarios)
+        self.scenario: Scenario = scenario or generator.choice(world.scenarios)
         self.home = folder / "store"
         folder.mkdir()
         source = self.scenario.finished if finished else self.scenario.base
@@ -50,55 +58,54 @@ class Trial:
             raise Wrong(f"{what}: {failure}")
         return outcome
 
-    def state(self, what: str) -> State | None:
-        """Read everything, in a child; None: there is no store (yet)."""
-        scenario = self.scenario
+    def state(self) -> State:
+        """In a child: read everything; nothing where there is no store yet."""
+        try:
+            return self.world.use(self.home, self.scenario)
+        except StoreError as error:
+            if "There is no store in" in str(error) and self.scenario.base is None:
+                return {}
+            raise
+
+    def survives(self, acknowledged: int, what: str) -> None:
+        """Wrong unless the store is at a state that was committed, no older than what was acknowledged, and running
+        the command again gives the results of a run that nothing happened to.
+        """
 
         def work(tell: Tell) -> None:
-            tell(self.world.use(self.home, scenario))
+            state = self.state()
+            places = [place for place, known in enumerate(self.scenario.states) if known == state]
+            assert places and max(places) >= acknowledged, (
+                f"{acknowledged} commits were acknowledged, it is at {places}"
+            )
+            self.converge()
 
-        outcome = run(work)
-        if outcome.error is not None and "There is no store in" in outcome.error[1] and scenario.base is None:
-            return None
-        return self.must(outcome, what).told[0]
+        self.must(run(work), what)
 
-    def committed(self, acknowledged: int, what: str) -> int:
-        """Wrong unless the store is at a state that was committed, and no older than what was acknowledged; returns
-        the place of that state.
-        """
-        state = self.state(what)
-        states = self.scenario.states
-        places = [place for place, known in enumerate(states) if known == (state or {})]
-        if not places or max(places) < acknowledged:
-            raise Wrong(f"{what}: {acknowledged} commits were acknowledged, the store is at {places}")
-        return max(places)
-
-    def converges(self, what: str) -> None:
-        """Wrong unless running the command again gives the results of a run that nothing happened to."""
-        self.must(run(self.ingest), f"{what}, run again")
-        if self.state(f"{what}, run again") != self.scenario.states[-1]:
-            raise Wrong(f"{what}: another state after running it again")
-
-        def compare(tell: Tell) -> None:
-            extra = leftovers(self.home)
-            assert not extra, f"left behind: {extra}"
-            dense, lexical = self.world.results(self.home)
-            assert dense == self.scenario.dense, "other dense results"
-            assert lexical == self.scenario.lexical, "other lexical results"
-
-        self.must(run(compare), what)
+    def converge(self) -> None:
+        """In a child: run the command again and compare."""
+        self.world.ingest(self.scenario, self.home)
+        assert self.state() == self.scenario.states[-1], "another state after running it again"
+        extra = leftovers(self.home)
+        assert not extra, f"left behind: {extra}"
+        dense, lexical = self.world.results(self.home)
+        assert dense == self.scenario.dense, "other dense results"
+        assert lexical == self.scenario.lexical, "other lexical results"
 
 
 def kill(trial: Trial) -> str:
-    """kill -9 at a chosen system call of the run, before it or in the middle of a write."""
+    """kill -9 at any system call of the run."""
     mode = trial.random.choice((shim.KILL, shim.KILL, shim.TEAR))
-    at = trial.random.randint(1, trial.scenario.calls)
+    return kill_at(trial, mode, trial.random.randint(1, trial.scenario.calls))
+
+
+def kill_at(trial: Trial, mode: int, at: int) -> str:
+    """kill -9 at a system call of the run, before it or in the middle of a write."""
     outcome = run(lambda tell: trial.ingest(tell, lambda: shim.arm(trial.home, mode, at=at)))
     if outcome.signal != 9:
         trial.must(outcome, "the run")
     name = f"{'kill' if mode == shim.KILL else 'torn write'} at call {at}"
-    trial.committed(outcome.told.count("commit"), name)
-    trial.converges(name)
+    trial.survives(outcome.told.count("commit"), name)
     return name
 
 
@@ -113,8 +120,7 @@ def kill_in_time(trial: Trial) -> str:
     child.kill()
     outcome = child.wait()
     name = f"kill {pause * 1000:.0f} ms after commit {wanted}"
-    trial.committed(outcome.told.count("commit"), name)
-    trial.converges(name)
+    trial.survives(outcome.told.count("commit"), name)
     return name
 
 
@@ -126,8 +132,7 @@ def disk_full(trial: Trial) -> str:
     trial.must(outcome, name, "IngestError")
     if outcome.error is not None and len(outcome.error[1].splitlines()) > 1:
         raise Wrong(f"{name}: {outcome.error[1]}")
-    trial.committed(outcome.told.count("commit"), name)
-    trial.converges(name)
+    trial.survives(outcome.told.count("commit"), name)
     return name
 
 
@@ -137,8 +142,7 @@ def failing_calls(trial: Trial) -> str:
     outcome = run(lambda tell: trial.ingest(tell, lambda: shim.arm(trial.home, shim.FAIL, at=at, times=times)))
     name = f"{times} failing from call {at}"
     trial.must(outcome, name, "IngestError")
-    trial.committed(outcome.told.count("commit"), name)
-    trial.converges(name)
+    trial.survives(outcome.told.count("commit"), name)
     return name
 
 
@@ -153,8 +157,7 @@ def power_cut(trial: Trial) -> str:
         trial.must(outcome, "the run")
     disk.cut(trial.random)
     name = f"power cut at call {at}"
-    trial.committed(outcome.told.count("commit"), name)
-    trial.converges(name)
+    trial.survives(outcome.told.count("commit"), name)
     return name
 
 
@@ -176,6 +179,7 @@ def damaged_file(trial: Trial) -> str:
         if without_files:
             repairing._reread = lambda *_: False
         if said and "There is no store" in said[0]:
+            trial.converge()
             return
         report = repair(trial.home, encoder=trial.world.encoder)
         assert not said or report.problems, f"said {said[0]}, but the repair found nothing"
@@ -189,9 +193,9 @@ def damaged_file(trial: Trial) -> str:
         named = lost & set(expected)  # of others not even the name is left
         assert without_files or not named, f"lost {named} though the files are there"
         (trial.home / "damaged.sqlite3").unlink(missing_ok=True)
+        trial.converge()
 
     trial.must(run(mend), f"{name}, mended")
-    trial.converges(name)
     return name + (" (without the files)" if without_files else "")
 
 
@@ -212,14 +216,14 @@ def killed_repair(trial: Trial) -> str:
         trial.must(outcome, name, "IngestError")
 
     def mend(tell: Tell) -> None:
-        repair(trial.home, encoder=trial.world.encoder)
-        left = audit(trial.home)
-        assert not left, f"after the repair: {left}"
+        if (trial.home / "store.sqlite3").exists() or (trial.home / "repair").exists():
+            repair(trial.home, encoder=trial.world.encoder)
+            left = audit(trial.home)
+            assert not left, f"after the repair: {left}"
         (trial.home / "damaged.sqlite3").unlink(missing_ok=True)
+        trial.converge()
 
-    if (trial.home / "store.sqlite3").exists() or (trial.home / "repair").exists():
-        trial.must(run(mend), f"{name}, repaired again")
-    trial.converges(name)
+    trial.must(run(mend), f"{name}, repaired again")
     return name
 
 
@@ -238,8 +242,7 @@ def two_writers(trial: Trial) -> str:
                 raise Wrong(f"writer {number}: {outcome.error[1]}")
     if not killed and all(outcome.error is not None for outcome in outcomes):
         raise Wrong("both writers were refused")
-    trial.committed(max(outcome.told.count("commit") for outcome in outcomes), "two writers")
-    trial.converges("two writers")
+    trial.survives(max(outcome.told.count("commit") for outcome in outcomes), "two writers")
     return "two writers" + (", one killed" if killed else "")
 
 
@@ -274,8 +277,7 @@ def readers(trial: Trial) -> str:
         trial.must(outcome, "the run beside readers")
     trial.must(kept.wait(), "a reader")
     trial.must(late.wait(), "a late reader")
-    trial.committed(outcome.told.count("commit"), "readers")
-    trial.converges("readers")
+    trial.survives(outcome.told.count("commit"), "readers")
     return "readers" + (", writer killed" if killed else "")
 
 
@@ -316,9 +318,7 @@ def carried(trial: Trial) -> str:
         take = lambda tell: take_in(file, there, root=trial.scenario.docs, encoder=trial.world.encoder) and None  # noqa: E731
         trial.must(run(take), f"{name}, again")
     trial.home = there
-    if trial.state(name) != trial.scenario.states[-1]:
-        raise Wrong(f"{name}: another state")
-    trial.converges(name)
+    trial.survives(len(trial.scenario.states) - 1, name)
     return name
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -120,9 +122,7 @@ def test_other_encoder_is_refused_by_name(filled: Callable[[], Path]) -> None:
     home = filled()
     other = replace(STAMP, name="bigger", digest="fedcba9876543210")
     for write in (False, True):
-        with pytest.raises(
-            StoreError, match=r"encoder toy .*not bigger .*python -m ingest PATH --store .* --rebuild"
-        ):
+        with pytest.raises(StoreError, match=r"encoder toy .*not bigger .*python -m ingest PATH --store .* --rebuild"):
             Store.open(home, write=write, encoder=other)
     with Store.open(home, encoder=replace(STAMP, name="renamed")) as reader:  # the digest is what counts
         assert reader.encoder.name == "toy"
@@ -253,3 +253,20 @@ def test_a_forked_child_does_not_keep_the_lock(filled: Callable[[], Path]) -> No
         Store.open(home, write=True).close()
     finally:
         os.kill(child, 9)
+
+
+def test_opening_does_not_drop_the_locks_of_this_process(filled: Callable[[], Path]) -> None:
+    """POSIX drops a process's locks on a file when any descriptor of it is closed; another process, thinking itself
+    the last, would then delete the log under an open reader.
+    """
+    home = filled()
+    program = (
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT * FROM meta').fetchall(); c.close()"
+    )
+    with Store.open(home) as reader:
+        Store.open(home).close()
+        schema.is_blank(home / "store.sqlite3")
+        subprocess.run([sys.executable, "-c", program, str(home / "store.sqlite3")], check=True, timeout=60)
+        assert (home / "store.sqlite3-wal").exists()
+        assert reader.path_count == 30
+    assert not (home / "store.sqlite3-wal").exists()
