@@ -6,7 +6,6 @@ from pathlib import Path
 
 from ingest.batch import most_tokens
 from ingest.encode import BUNDLED, Encoder, lost_encoder, read_stamp
-from ingest.encoder_files import first_module
 from ingest.sandbox import Splitting
 from ingest.store import EncoderStamp, Store, StoreError
 from ingest.store.schema import DATABASE, is_blank
@@ -48,5 +47,5 @@ def find_encoder(directory: Path, encoder: Encoder | str | None, *, rebuild: boo
 
 def splitting_for(encoder: Encoder) -> Splitting | None:
     """How the parsing processes split; None where only the encoder itself can count word-pieces."""
-    path = first_module(encoder.folder) / "tokenizer.json"  # which is what `Encoder.count_tokens` reads
-    return Splitting(str(path), most_tokens(encoder)) if path.is_file() else None
+    path = encoder.tokenizer_file
+    return None if path is None else Splitting(str(path), most_tokens(encoder))

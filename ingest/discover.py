@@ -133,7 +133,7 @@ def _judge(entry: os.DirEntry[str], root: Path, real_root: str) -> FoundFile | s
     path = Path(entry.path)
     if not is_supported(path):
         return advice(path)
-    return FoundFile(path, root, os.path.relpath(path, root), status.st_size, status.st_mtime_ns)
+    return FoundFile(path, root, entry.path.removeprefix(str(root)).lstrip("/"), status.st_size, status.st_mtime_ns)
 
 
 def _link(path: str, real_root: str) -> str | None:
