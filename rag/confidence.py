@@ -17,6 +17,8 @@ from rag.types import Source
 
 SURE = (
     "cosine",  # best cosine of a passage (0 where the encoder does not know the language)
+    "interaction",  # best score of late interaction of a passage
+    "score",  # fused score of the first passage
     "covered_passage",  # share of the question's weight in the best passage
     "covered_any",  # … in all passages together
     "best_sentence",  # score of the best sentence
@@ -47,6 +49,8 @@ def evidence(
     foreign = all(s.lexical_score is None and s.dense_score is None for s in sources)
     return [
         math.nan if foreign else max(s.dense_score or 0.0 for s in sources),
+        math.nan if foreign else max(s.interaction or 0.0 for s in sources),
+        math.nan if foreign else sources[0].score,
         max(question.covered(terms) for terms in found),
         question.covered(everywhere),
         float(scores[order[0]]),

@@ -71,6 +71,7 @@ def to_source(hit: Hit) -> Source:
         lexical_rank=f.lexical_rank,
         dense_score=f.dense_score,
         lexical_score=f.lexical_score,
+        interaction=f.interaction,
     )
 
 

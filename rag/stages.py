@@ -118,6 +118,8 @@ class Stages:
         """Score the sentences, with the reader's spans where the model is one, and draft quotations."""
         sources, question = state["sources"], state["rewritten"]
         translated = words.crossing(question, [source.text for source in sources])
+        if translated:
+            state["warnings"] = [*state["warnings"], words.CROSSED]
         reading = None
         # The reader was trained on questions in the language of their passages.
         if self.model.reader is not None and sources and not translated:

@@ -55,7 +55,8 @@ class Citation(_Span):
 class Source(_Span):
     """A retrieved passage, best first, with its rank (from 1) and raw score on each leg of the search.
 
-    ``score`` is the fused score that ordered the passages; a rank of None: this leg did not bring it in.
+    ``score`` is the fused score that ordered the passages; a rank of None: this leg did not bring it in;
+    ``interaction``: the score of late interaction, where there is one.
     """
 
     text: str
@@ -63,6 +64,7 @@ class Source(_Span):
     lexical_rank: int | None = None
     dense_score: float | None = None
     lexical_score: float | None = None
+    interaction: float | None = None
     cited: bool = False
 
 

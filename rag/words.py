@@ -15,6 +15,11 @@ from ingest.fold import language
 from ingest.store import Store
 from ingest.store.scope import Ids
 
+CROSSED = (
+    "The question was searched for in English words too; whether these documents hold the answer is less sure than "
+    "within one language."
+)
+
 
 @lru_cache(maxsize=1)
 def translations() -> Dictionary:
