@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ingest.sentences import sentences
 from ingest.types import ParsedDocument, Section
 
+LONGEST = 20_000  # characters of a unit: 80 chunks; one line of 5 MB took 2.2 GiB to be cut in one piece
 LINE_KINDS = frozenset({"code", "csv", "json", "log", "sheet"})  # a line, not a sentence, is the unit
 
 _BLANK = re.compile(r"\n[^\S\n]*(?:\n[^\S\n]*)+")
@@ -47,10 +48,26 @@ def units(document: ParsedDocument, section: Section) -> Iterator[Unit]:
             yield Unit(first, last, what, True)
         elif kind in LINE_KINDS:
             for n, (a, b) in enumerate(lines(text, first, last)):
-                yield Unit(a, b, "line", n == 0)
+                yield from _bounded(text, Unit(a, b, "line", n == 0))
         else:
             for n, (a, b) in enumerate(sentences(text[first:last])):
-                yield Unit(first + a, first + b, "sentence", n == 0)
+                yield from _bounded(text, Unit(first + a, first + b, "sentence", n == 0))
+
+
+def _bounded(text: str, unit: Unit) -> Iterator[Unit]:
+    """The unit, or where it is endless its pieces: what is cut word by word must be of a size to hold in memory."""
+    start, paragraph = unit.start, unit.paragraph
+    while unit.end - start > LONGEST:
+        space = max(text.rfind(" ", start + 1, start + LONGEST), text.rfind("\n", start + 1, start + LONGEST))
+        end = space if space > start else start + LONGEST
+        a, b = trim(text, start, end)
+        if a < b:
+            yield Unit(a, b, unit.kind, paragraph)
+            paragraph = False
+        start = end
+    a, b = trim(text, start, unit.end)
+    if a < b:
+        yield Unit(a, b, unit.kind, paragraph)
 
 
 def _heading_end(text: str, section: Section, kind: str) -> int:

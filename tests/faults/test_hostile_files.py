@@ -199,8 +199,11 @@ def test_loops_and_special_files_are_passed_over(outcome: Outcome) -> None:
 
 
 def test_long_sparse_and_unreadable_files(outcome: Outcome) -> None:
-    assert len(outcome.texts["line.txt"]) == LINE // 5 * 5
     reasons = outcome.reasons()
+    if not FULL or "line.txt" in outcome.texts:
+        assert len(outcome.texts["line.txt"]) == LINE // 5 * 5
+    else:  # 50 MB take longer than a minute on a busy machine
+        assert "took longer than 60 seconds" in reasons["line.txt"]
     assert "10240 MiB, over the limit" in reasons["sparse.txt"]
     assert "Permission denied" in reasons["unreadable.txt"]
 
