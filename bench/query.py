@@ -4,8 +4,9 @@ The store (bench/synthetic.py: mixed English and Chinese, 20 chunks a document) 
 temporary folder and deleted afterwards. Prints one JSON line:
 
 - ``open_seconds``: a fresh process opens it and both indexes, as the first question finds it; ``first_milliseconds``
-- ``p50``/``p95`` of `Searcher.search` (k = 5) with the question's vector known, and of its legs; the encoding of
-  questions with the bundled encoder apart (``encode_milliseconds``)
+- ``p50``/``p95`` of `Searcher.search` (k = 5) with the question's vector known and without late interaction, and of
+  its legs; what the bundled encoder does, which does not depend on the store's size, apart (``encode_milliseconds``,
+  ``rerank_milliseconds``)
 - ``recall_at_10``: of the dense leg against exact search over all vectors
 - ``edit_visible_seconds``/``delete_visible_seconds``: from the change of one document to another process's finding
   it so, the worst of five; ``commit_seconds`` is the writer's part
@@ -27,13 +28,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-DIMENSION = 384
 PER_DOCUMENT = 20
 PER_COMMIT = 50_000
 SEED = 7
@@ -42,10 +43,11 @@ SEED = 7
 def build(home: Path, chunks: int) -> dict[str, float]:
     """Make the store."""
     from bench.synthetic import Texts, Vectors
-    from ingest.store import EncoderStamp, Store
+    from ingest.encode import BUNDLED, read_stamp
+    from ingest.store import Store
 
-    stamp = EncoderStamp("synthetic", "0" * 64, DIMENSION, 256, ("en", "zh"))
-    texts, vectors = Texts(SEED).chunks(chunks), Vectors(DIMENSION, SEED)
+    stamp = replace(read_stamp(BUNDLED), languages=("en", "zh"))
+    texts, vectors = Texts(SEED).chunks(chunks), Vectors(stamp.dimension, SEED)
     started, committing = time.perf_counter(), 0.0
     with Store.open(home, write=True, create=True, encoder=stamp) as store:
         store.warm()
@@ -113,7 +115,7 @@ def changes(home: Path, searcher: Any) -> dict[str, float]:
     from bench.synthetic import Vectors
     from ingest.store import Store
 
-    rows = Vectors(DIMENSION, SEED + 1).rows(PER_DOCUMENT)
+    rows = Vectors(searcher.store.encoder.dimension, SEED + 1).rows(PER_DOCUMENT)
     found: dict[str, list[float]] = {"edit_visible": [], "delete_visible": [], "commit": []}
     before = time.perf_counter()
     with Store.open(home, write=True) as writer:
@@ -129,7 +131,7 @@ def changes(home: Path, searcher: Any) -> dict[str, float]:
                     writer.remove(writer.pending(record.path) or 0)
                 writer.commit()
                 committed = time.perf_counter()
-                hits = searcher.search(f"newlywritten{turn}", vector=rows[0]).hits
+                hits = searcher.search(f"newlywritten{turn}", vector=rows[0], rerank=False).hits
                 seen = time.perf_counter()
                 assert any("newlywritten" in hit.chunk.text for hit in hits) == (kind == "edit_visible")
                 assert all(hit.chunk.source != record.path for hit in hits) == (kind == "delete_visible")
@@ -150,18 +152,22 @@ def measure(home: Path, chunks: int, questions: int) -> dict[str, Any]:
     from rag.search import Searcher
 
     texts = Texts(SEED)
-    asked = list(zip(texts.questions(questions + 20), Vectors(DIMENSION, SEED + 2).rows(questions + 20), strict=True))
     before = memory()["private"]
     started = time.perf_counter()
     store = Store.open(home)
     store.warm()
     opened = time.perf_counter() - started
+    rows = Vectors(store.encoder.dimension, SEED + 2).rows(questions + 20)
+    asked = list(zip(texts.questions(questions + 20), rows, strict=True))
     searcher = Searcher(store)
-    first = timed(lambda case: searcher.search(case[0], vector=case[1]), asked[:2])["p95"]
-    for question, vector in asked[2:20]:
-        searcher.search(question, vector=vector)
+
+    def search(case: tuple[str, Any]) -> object:
+        return searcher.search(case[0], vector=case[1], rerank=False)
+
+    first = timed(search, asked[:2])["p95"]
+    timed(search, asked[2:20])
     asked = asked[20:]
-    hybrid = timed(lambda case: searcher.search(case[0], vector=case[1]), asked)
+    hybrid = timed(search, asked)
     resident = memory()
     resident["private"] -= before
     lexical = timed(lambda case: store.lexical(case[0], 100), asked)
@@ -172,7 +178,7 @@ def measure(home: Path, chunks: int, questions: int) -> dict[str, Any]:
         lambda case: (store.lexical(case[0], 100, allowed=scope), store.dense(case[1], 100, allowed=scope)), asked[:50]
     )
 
-    flat, source = faiss.IndexFlatIP(DIMENSION), Vectors(DIMENSION, SEED)
+    flat, source = faiss.IndexFlatIP(rows.shape[1]), Vectors(rows.shape[1], SEED)
     for start in range(0, chunks, PER_COMMIT):
         flat.add(source.rows(min(PER_COMMIT, chunks - start)))
     queries = np.stack([vector for _, vector in asked[:100]])
@@ -198,16 +204,23 @@ def measure(home: Path, chunks: int, questions: int) -> dict[str, Any]:
     }
 
 
-def encoding(questions: int) -> dict[str, float]:
-    """The bundled encoder on questions, one at a time."""
+def encoding(questions: int) -> dict[str, dict[str, float]]:
+    """The bundled encoder on one question, and its late interaction with the passages that are ordered again."""
     from bench.synthetic import Texts
     from ingest.encode import BUNDLED, Encoder
+    from rag.rerank import DEPTH, LateInteraction
 
-    encoder = Encoder.load(BUNDLED)
-    asked = Texts(SEED).questions(questions + 3)
+    encoder, texts = Encoder.load(BUNDLED), Texts(SEED)
+    again = LateInteraction(encoder)
+    passages = [text for _, text in texts.chunks(DEPTH)]
+    asked = texts.questions(questions + 3)
     for question in asked[:3]:
         encoder.encode([question])
-    return timed(lambda question: encoder.encode([question]), asked[3:])
+        again.scores(question, passages)
+    return {
+        "encode_milliseconds": timed(lambda question: encoder.encode([question]), asked[3:]),
+        "rerank_milliseconds": timed(lambda question: again.scores(question, passages), asked[3:]),
+    }
 
 
 def main() -> None:
@@ -233,7 +246,7 @@ def main() -> None:
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     result = {"bench": "query", "chunks": args.chunks, "threads": args.threads, **json.loads(done.stdout)}
-    result |= {"encode_milliseconds": encoding(30), "build_seconds": built, "megabytes": size // 2**20}
+    result |= {**encoding(30), "build_seconds": built, "megabytes": size // 2**20}
     print(json.dumps(result))
 
 

@@ -124,7 +124,7 @@ class Derived:
         if self.locked and self._stale and (self._vectors is not None or self._far_behind()):
             with contextlib.suppress(StoreError):
                 index = self.vectors()
-                if index.unsaved > min(LEFT_SHARE * len(index), LEFT_MOST):
+                if index.scattered or index.unsaved > min(LEFT_SHARE * len(index), LEFT_MOST):
                     self.save_vectors(compact=True)
         words = self._lexical
         if self.locked and words is not None and lexical.worn(words.deleted, len(words)):

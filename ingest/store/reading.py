@@ -129,8 +129,8 @@ class Reading:
     def lexical(
         self, query: Query, k: int, *, allowed: Ids | None = None, without: Ids = ()
     ) -> list[tuple[int, float]]:
-        """The ``k`` best chunks by BM25 for any text (or weighted terms), among ``allowed`` (None: all) and not ``without``: (chunk
-        id, score), best first.
+        """The ``k`` best chunks by BM25 for any text (or weighted terms), among ``allowed`` (None: all) and not
+        ``without``: (chunk id, score), best first.
         """
         with self._latch.shared():
             with self._loading:

@@ -178,6 +178,11 @@ class VectorIndex:
             raise KeyError(int(numbers[missing[back]][0]))
         return rows[back]
 
+    @property
+    def scattered(self) -> bool:
+        """Whether there are so many segments that they are better merged."""
+        return len(self._segments) > PIECES
+
     def compact(self, folder: Path) -> None:
         """Merge segments so that each is larger than all smaller ones together (so there are few, and a row is
         rewritten as often as the store doubles), and rewrite those with many removed rows.
