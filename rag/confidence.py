@@ -58,7 +58,7 @@ def evidence(
         best["covered"],
         best["covered_nearby"],
         best["pairs"],
-        best["cosine"],
+        math.nan if foreign else best["cosine"],
         best["kind_found"],
         best["kind_missing"],
         math.log(1 + len(question.weights)),

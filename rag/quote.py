@@ -166,7 +166,7 @@ def search_scores(sources: Sequence[Source]) -> list[float]:
     """Fused scores; for a foreign retriever, whose scale is unknown, typical ones of the same rank."""
     if any(s.lexical_score is not None or s.dense_score is not None for s in sources):
         return [s.score for s in sources]
-    return [0.45 + 0.3 / (1 + i) for i in range(len(sources))]
+    return [0.32 + 0.21 / (1 + i) for i in range(len(sources))]
 
 
 def candidates_of(sources: Sequence[Source]) -> list[Candidate]:
