@@ -97,10 +97,13 @@ def _expectation(
     sides: Sequence[tuple[np.ndarray, np.ndarray]], runs: int, words: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """EM: the distinct links (run * words + term, ascending) and p(term | run) of each."""
-    distinct = [np.unique(links) for links, _ in _blocks(sides, words)]
-    kinds = np.unique(np.concatenate(distinct)) if distinct else np.empty(0, dtype=np.int64)
-    del distinct
-    blocks = [(np.searchsorted(kinds, links).astype(np.int32), sizes) for links, sizes in _blocks(sides, words)]
+    parts = [(*_distinct(links), sizes) for links, sizes in _blocks(sides, words)]
+    merged = np.sort(np.concatenate([np.empty(0, dtype=np.int64), *(found for found, _, _ in parts)]))
+    kinds = merged[np.diff(merged, prepend=-1) > 0]  # np.unique hashes: ten seconds for six million links, against one
+    del merged
+    # Only what is distinct in a block is looked up, and in order: neighbours are found near each other.
+    blocks = [(np.searchsorted(kinds, found)[back].astype(np.int32), sizes) for found, back, sizes in parts]
+    del parts
     of_run = (kinds // max(words, 1)).astype(np.int32)
     chances = np.ones(len(kinds))
     for _ in range(ROUNDS):
@@ -111,6 +114,12 @@ def _expectation(
             np.add.at(counts, links, shares / np.repeat(totals, sizes))
         chances = counts / (np.bincount(of_run, counts, minlength=runs)[of_run] + DOUBT)
     return kinds, chances
+
+
+def _distinct(links: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The different ``links``, ascending, and the place of each link among them."""
+    found, back = np.unique(links, return_inverse=True)
+    return found, back.astype(np.int32)
 
 
 def _blocks(sides: Sequence[tuple[np.ndarray, np.ndarray]], words: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
