@@ -110,7 +110,6 @@ class BilingualModel:
             ids, keep = pad(rows)
             return model(ids, keep).numpy()
 
-
     def token_vectors(self, rows: Sequence[Sequence[int]]) -> list[np.ndarray]:
         """For each text, given as word-pieces, the unit vectors (T, C), float32, of its word-pieces."""
         import torch

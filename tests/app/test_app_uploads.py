@@ -95,9 +95,9 @@ def test_empty_missing_and_large_files_are_refused(
 
 
 def test_types_that_no_parser_reads_are_refused_before_they_are_copied(tmp_path: Path, inbox: Path) -> None:
-    result = accept([put(inbox, "photo.png"), put(inbox, "a.md")], tmp_path, inbox)
+    result = accept([put(inbox, "film.mp4"), put(inbox, "a.md")], tmp_path, inbox)
     assert [path.name for path in result.paths] == ["a.md"]
-    assert [(name, "“.png”" in reason) for name, reason in result.refused] == [("photo.png", True)]
+    assert [(name, "“.mp4”" in reason) for name, reason in result.refused] == [("film.mp4", True)]
 
 
 def test_too_many_files_are_counted_not_dropped_silently(tmp_path: Path, inbox: Path) -> None:
