@@ -14,7 +14,7 @@ from ingest.encode import Encoder, lost_encoder
 from ingest.fold import language
 from ingest.store import ChunkRecord, Store, StoreError
 from ingest.types import IngestError
-from rag.fusion import Fused, fuse, reorder
+from rag.fusion import CHINESE_WEIGHT, DENSE_WEIGHT, Fused, fuse, reorder
 from rag.library import Library
 from rag.repeats import repeats
 from rag.rerank import DEPTH as RERANKED
@@ -190,7 +190,8 @@ class Searcher:
                 trusted = self._trusted([cid for cid, _ in lexical] + [cid for cid, _ in dense])
         else:
             lexical = by_words.result()
-        fused = fuse(lexical, dense, bound=query.bound, cosines=cosines, trusted=trusted)
+        weight = CHINESE_WEIGHT if lang == "zh" and not query.crosses else DENSE_WEIGHT
+        fused = fuse(lexical, dense, bound=query.bound, cosines=cosines, trusted=trusted, weight=weight)
         ranked = self._ranks(fused, lexical, dense)
         records = {c.id: c for c in store.chunks([f.chunk_id for f in ranked[: max(POOL, 4 * k)]])}
         if rerank and dense:

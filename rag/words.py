@@ -37,12 +37,12 @@ def crossing(question: str, passages: Sequence[str]) -> dict[str, float]:
 class WordQuery:
     """``translated``: the weighted terms of the question in the other language; empty when only its own count.
 
-    ``bound``: what no score can exceed.
+    ``bound``: what no score can exceed; ``crosses``: whether there are translations.
     """
 
     def __init__(self, store: Store, question: str, translated: Mapping[str, float]) -> None:
         self._store, self._question, self._translated = store, question, dict(translated)
-        self.bound = store.lexical_bound(question)
+        self.bound, self.crosses = store.lexical_bound(question), bool(translated)
         self._scale = 0.0
         if translated:
             ceiling = store.lexical_bound(self._translated)
