@@ -12,6 +12,7 @@ import socket
 import stat
 import zlib
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from tests.faults import hostile
 from tests.ingest.tiny_encoder import write_static
 
 FULL = bool(os.environ.get("OPENBOOK_HOSTILE"))
-LINE = (50 if FULL else 1) << 20
+LINE = 50_000_000 if FULL else 1_000_000
 GOOD = {"good.txt": "red fish", "sub/good.md": "# Tree\n\ngreen tree\n", "zz-last.txt": "blue sky"}
 ODD_NAMES = (
     "new\nline.txt",
@@ -49,6 +50,7 @@ class Outcome:
         return {os.path.relpath(entry.path, self.root): entry.reason for entry in entries}
 
 
+@cache
 def expected() -> dict[str, tuple[bytes, str | None]]:
     """The attacks with a content of their own."""
     found = {**hostile.PDFS, **hostile.PACKAGES, **hostile.TEXTS}
