@@ -7,85 +7,39 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from ingest.store import rows, schema
-from ingest.store.records import ChunkRecord, DocumentRecord, EncoderStamp, StoreError
+from ingest.store.records import ChunkRecord, DocumentRecord, StoreError
 from ingest.store.rows import from_sql, to_sql
 from ingest.store.scope import without_runs
-from ingest.store.seals import Totals, seal, set_digest
-
-T = TypeVar("T")
+from ingest.store.seals import seal, set_digest
+from ingest.store.snapshot import Snapshot
 
 _IN = "(SELECT value FROM json_each(?))"
 BATCH = 2000  # rows fetched under the lock at a time: a few milliseconds
 
 
-class Catalog:
-    """A read transaction held open, so that everything read belongs to one generation until `advance`."""
+class Catalog(Snapshot):
+    """What there is to be asked of a generation."""
 
-    def __init__(self, path: Path, *, write: bool = False) -> None:
-        """Opens ``path``; StoreError when it is damaged, foreign or too new."""
-        self.path = path
-        self._lock = threading.RLock()
-        try:
-            self._connection = schema.connect(path, write=write)
-        except sqlite3.Error as error:
-            raise schema.damaged(path, error) from error
-        try:
-            self._guard(lambda connection: schema.check_version(connection, path))
-            self.generation = -1
-            self._ids: tuple[int, np.ndarray] = (-1, np.zeros(0, dtype=np.int64))  # of a generation
-            self._waiting: np.ndarray | None = None
-            self._languages: tuple[int, set[str]] = (0, set())  # of the documents up to an id
-            self.encoder: EncoderStamp
-            self.totals: Totals
-            self.advance()
-        except BaseException:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        with self._lock:
-            self._connection.close()
-
-    def _guard(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        with self._lock:
-            try:
-                return work(self._connection)
-            except sqlite3.ProgrammingError as error:
-                raise StoreError(f"The store {self.path.parent} has been closed; open it again.") from error
-            except (sqlite3.Error, MemoryError) as error:  # a length that a disk has altered asks for gigabytes
-                raise schema.damaged(self.path, error) from error
-
-    def rows(self, query: str, values: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
-        """All rows of a query; StoreError when the database is damaged."""
-        return self._guard(lambda connection: connection.execute(query, tuple(values)).fetchall())
-
-    def _select(self, query: str, values: Iterable[Any], convert: Callable[[tuple[Any, ...]], T]) -> list[T]:
-        """All rows of a query, each through ``convert``, which may raise sqlite3.DatabaseError."""
-        return self._guard(lambda connection: [convert(row) for row in connection.execute(query, tuple(values))])
+    def __init__(self, path: Path) -> None:
+        self._ids: tuple[int, np.ndarray] = (-1, np.zeros(0, dtype=np.int64))  # of a generation
+        self._waiting: np.ndarray | None = None
+        self._recent: dict[int, DocumentRecord] = {}  # checked rows of this generation
+        self._languages: tuple[int, set[str]] = (0, set())  # of the documents up to an id
+        super().__init__(path)
 
     def advance(self) -> bool:
         """Move to the newest generation; False when this was it."""
-
-        def pin(connection: sqlite3.Connection) -> tuple[int, EncoderStamp, Totals]:
-            if connection.in_transaction:
-                connection.execute("COMMIT")
-            connection.execute("BEGIN")
-            generation = int(schema.read_meta(connection, "generation"))
-            return generation, schema.read_encoder(connection), schema.read_totals(connection)
-
-        before = self.generation
-        self.generation, self.encoder, self.totals = self._guard(pin)
-        if self.generation != before:
-            self._waiting = None
-        return self.generation != before
+        moved = super().advance()
+        if moved:
+            self._waiting, self._recent = None, {}
+        return moved
 
     def documents(self) -> list[DocumentRecord]:
         """All documents, in the order in which they came in."""
@@ -101,9 +55,16 @@ class Catalog:
         return self._guard(read)
 
     def _documents(self, doc_ids: Iterable[int]) -> dict[int, DocumentRecord]:
-        query = f"{rows.DOCUMENT} WHERE d.id IN {_IN}"
-        found = self._select(query, (json.dumps(sorted(set(doc_ids))),), rows.document_record)
-        return {record.id: record for record in found}
+        """Those that there are; the latest are remembered, since the hits of many questions stand in few documents."""
+        wanted, recent = set(doc_ids), self._recent
+        missing = sorted(wanted - recent.keys())
+        if missing:
+            query = f"{rows.DOCUMENT} WHERE d.id IN {_IN}"
+            found = self.select(query, (json.dumps(missing),), rows.document_record)
+            if len(recent) > BATCH:  # a new one: another thread may be reading the old
+                recent = self._recent = {number: recent[number] for number in wanted & recent.keys()}
+            recent.update({record.id: record for record in found})
+        return {number: recent[number] for number in wanted if number in recent}
 
     def documents_near(self, roots: Iterable[str], sizes: Iterable[int]) -> list[DocumentRecord]:
         """Documents at or under ``roots``, of these sizes, and perhaps others, without an index, which may hide one."""
@@ -111,7 +72,7 @@ class Catalog:
         near = f"n.size IN {_IN} OR typeof(n.path) = 'blob' OR EXISTS ({under})"
         query = f"{rows.DOCUMENT} WHERE d.id IN (SELECT n.id FROM documents n NOT INDEXED WHERE {near}) ORDER BY d.id"
         values = json.dumps(sorted(set(sizes))), json.dumps([root.rstrip("/") for root in roots])
-        return self._select(query, values, rows.document_record)
+        return self.select(query, values, rows.document_record)
 
     def document(self, doc_id: int) -> DocumentRecord:
         for record in self._documents([doc_id]).values():
@@ -121,7 +82,7 @@ class Catalog:
     def find(self, path: str) -> DocumentRecord | None:
         for where in ("d.path = ?", "d.id = (SELECT id FROM documents NOT INDEXED WHERE path = ?)"):
             # asked twice: an index that a disk has altered may hide what the table holds
-            for record in self._select(f"{rows.DOCUMENT} WHERE {where}", (to_sql(path),), rows.document_record):
+            for record in self.select(f"{rows.DOCUMENT} WHERE {where}", (to_sql(path),), rows.document_record):
                 return record
         return None
 
@@ -136,11 +97,11 @@ class Catalog:
             return path
 
         query = "SELECT path, seal FROM roots WHERE id IN (SELECT root_id FROM documents NOT INDEXED) ORDER BY path"
-        return self._select(query, (), check)
+        return self.select(query, (), check)
 
     def text(self, doc_id: int) -> str:
         query = "SELECT id, text, text_digest FROM documents WHERE id = ?"
-        for text in self._select(query, (doc_id,), lambda row: rows.checked_text(*row)):
+        for text in self.select(query, (doc_id,), lambda row: rows.checked_text(*row)):
             return text
         raise StoreError(f"There is no document {doc_id} in {self.path.parent}; it was changed or removed.")
 
@@ -255,7 +216,7 @@ class Catalog:
                 query = f"{rows.VECTOR} WHERE v.id IN {_IN}"
                 found: list[tuple[int, bytes | None]] = []
                 for start in range(0, len(waiting), BATCH):
-                    found += self._select(query, (json.dumps(waiting[start : start + BATCH]),), self._vector_row)
+                    found += self.select(query, (json.dumps(waiting[start : start + BATCH]),), self._vector_row)
                 if len(waiting) != self.totals.waiting or any(data is not None for _, data in found):
                     raise schema.damaged(self.path, sqlite3.DatabaseError("the list of waiting vectors is wrong"))
                 self._waiting = np.array(sorted(number for number, _ in found), dtype=np.int64)
@@ -274,14 +235,14 @@ class Catalog:
         """(hash, header + text) of up to ``limit`` vectors that are still to be made, the oldest first."""
         query = f"""{rows.CHUNK} WHERE c.id IN (SELECT (SELECT min(id) FROM chunks WHERE vector_id = w.id)
           FROM vectors w WHERE w.data IS NULL ORDER BY w.id LIMIT ?) ORDER BY v.id"""
-        return self._select(query, (limit,), lambda row: (row[8], rows.embed_text(row)))
+        return self.select(query, (limit,), lambda row: (row[8], rows.embed_text(row)))
 
     def lexical_texts(self, chunk_ids: np.ndarray) -> Iterator[tuple[int, str]]:
         """(chunk id, header + text) for the lexical index."""
         query = f"{rows.CHUNK} WHERE c.id IN {_IN}"
         for start in range(0, len(chunk_ids), BATCH):
             wanted = chunk_ids[start : start + BATCH].tolist()
-            found = self._select(query, (json.dumps(wanted),), lambda row: (row[0], rows.embed_text(row)))
+            found = self.select(query, (json.dumps(wanted),), lambda row: (row[0], rows.embed_text(row)))
             if len(found) != len(wanted):
                 raise schema.damaged(self.path, sqlite3.DatabaseError("chunks are missing"))
             yield from found
@@ -291,7 +252,7 @@ class Catalog:
         query = f"{rows.VECTOR} WHERE c.id IN {_IN}"
         for start in range(0, len(chunk_ids), BATCH):
             wanted = chunk_ids[start : start + BATCH].tolist()
-            found = self._select(query, (json.dumps(wanted),), self._vector_row)
+            found = self.select(query, (json.dumps(wanted),), self._vector_row)
             data = [vector for _, vector in found if vector is not None]
             if len(data) != len(wanted):
                 raise schema.damaged(self.path, sqlite3.DatabaseError("vectors are missing"))

@@ -52,7 +52,7 @@ def altered(what: str) -> sqlite3.DatabaseError:
 def _sealed(values: tuple[Any, ...], expected: object, what: str) -> None:
     try:
         whole = seal(*values) == expected
-    except (TypeError, ValueError, RecursionError):  # bytes in place of a number
+    except TypeError:  # bytes in place of a number
         whole = False
     if not whole:
         raise altered(what)

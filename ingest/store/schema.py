@@ -13,7 +13,7 @@ from ingest.store.records import EncoderStamp, StoreError
 from ingest.store.seals import Totals, seal
 
 DATABASE = "store.sqlite3"
-VERSION = 3
+VERSION = 4
 APPLICATION = 0x4F424F4B  # "OBOK", in the file's header: tells a store from any other SQLite file
 
 # Paths are checked for uniqueness at commit, so that two files may swap names in one commit. The text is the last
