@@ -113,8 +113,9 @@ class VectorIndex:
         for segment in self._segments:
             if not self.coded:
                 if segment.codes is not None:
+                    segment.codes = None
+                    segment.expect_jumps(False)
                     segment.verify()
-                segment.codes = None
             elif segment.codes is None and len(segment) >= segments.CODED:
                 segment.encode()
 
