@@ -31,7 +31,7 @@ class Catalog(Snapshot):
         self._ids: tuple[int, np.ndarray] = (-1, np.zeros(0, dtype=np.int64))  # of a generation
         self._waiting: np.ndarray | None = None
         self._recent: dict[int, DocumentRecord] = {}  # checked rows of this generation
-        self._languages: tuple[int, set[str]] = (0, set())  # of the documents up to an id
+        self._languages: tuple[int, set[str]] = (-1, set())  # at a generation
         super().__init__(path)
 
     def advance(self) -> bool:
@@ -184,14 +184,14 @@ class Catalog(Snapshot):
         return str(found[0][0]) if found else None
 
     def languages(self) -> set[str]:
-        """The languages of the documents, perhaps with some that only removed ones had: each is looked at once."""
+        """The languages of the documents, perhaps with some that only removed ones had."""
         with self._lock:
-            seen, known = self._languages
-            if seen < self.totals.last_document:
-                new = self.rows("SELECT DISTINCT language FROM documents WHERE id > ?", (seen,))
-                known = known | {from_sql(row[0]) for row in new}
-                self._languages = self.totals.last_document, known
-            return known
+            if self._languages[0] != self.generation:
+                found = self._guard(lambda connection: schema.read_meta(connection, "languages", []))
+                if not found and self.totals.documents:  # a database made from the remains of another
+                    found = [from_sql(row[0]) for row in self.rows("SELECT DISTINCT language FROM documents")]
+                self._languages = self.generation, set(found)
+            return self._languages[1]
 
     def languages_of(self, chunk_ids: Iterable[int]) -> dict[int, str]:
         """The languages of the documents that some chunks stand in; ids that are not there are left out."""

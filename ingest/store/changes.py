@@ -34,6 +34,7 @@ class Changes:
         self._paths: set[str] = set()  # touched since the last commit: each must name one document in the end
         self._orphans: set[int] = set()  # vectors that lost a chunk since the last commit
         self._removed: list[int] = []  # chunks taken away since the last commit
+        self._languages: set[str] = set()  # of documents put since the last commit
         self._totals = Totals()  # as this transaction has them; read when it begins
         self._places: Places | None = None  # read when a path is first asked for
 
@@ -126,6 +127,7 @@ class Changes:
             ],
         )
         self._totals.last_document, self._totals.last_chunk = doc_id, first + len(chunks) - 1
+        self._languages.add(document.language)
         self._totals.count_documents([mark], 1)
         self._totals.count_chunks(list(range(first, first + len(chunks))), 1)
         return doc_id
@@ -269,6 +271,9 @@ class Changes:
         query = "SELECT count(*) FROM vectors WHERE data IS NULL"
         self._totals.waiting = int(connection.execute(query).fetchone()[0])
         schema.write_totals(connection, self._totals)
+        spoken = set(schema.read_meta(connection, "languages", []))
+        if not self._languages <= spoken:
+            schema.write_meta(connection, "languages", sorted(spoken | self._languages))
         removed = None if self._instead is not None else runs(self._removed)
         commit = (generation, secrets.token_hex(8), json.dumps(removed))
         connection.execute("INSERT INTO history VALUES (?,?,?)", commit)
@@ -290,3 +295,4 @@ class Changes:
         self._paths.clear()
         self._orphans.clear()
         self._removed.clear()
+        self._languages.clear()

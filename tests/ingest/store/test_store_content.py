@@ -308,3 +308,21 @@ def test_a_closed_store_says_so(filled: Callable[[], Path]) -> None:
         reader.documents()
     with pytest.raises(StoreError, match="closed"):
         reader.refresh()
+
+
+def test_languages_of_the_documents(store: Store, home: Path) -> None:
+    assert store.languages() == set()
+    add(store, "/docs/en", "some words", seed=1)
+    store.commit()
+    assert store.languages() == {"en"}
+    zh = add(store, "/docs/zh", "一些词", seed=2, language="zh")
+    store.rollback()
+    zh = add(store, "/docs/zh", "一些词", seed=2, language="zh")
+    store.commit()
+    assert store.languages() == {"en", "zh"}
+    chunks = [*store.chunks_of(zh), *store.chunks_of(zh - 1)]
+    assert store.languages_of([chunk.id for chunk in chunks] + [10**6]) == {chunks[0].id: "zh", chunks[1].id: "en"}
+    assert store._changes is not None
+    store._changes._connection.execute("DELETE FROM meta WHERE key = 'languages'")  # as in a database made anew
+    with Store.open(home) as reader:
+        assert reader.languages() == {"en", "zh"}
