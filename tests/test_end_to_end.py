@@ -22,6 +22,7 @@ from ingest.pipeline import ingest as update
 from ingest.store import Store
 from rag import Answer, build_chain
 from rag.chain import AnswerChain
+from rag.words import CROSSED
 
 ROOT = Path(__file__).parents[1]
 
@@ -196,7 +197,9 @@ def test_an_edit_and_a_deletion_reach_the_answers(tmp_path: Path) -> None:
         (folder / "boat.md").unlink()
         assert update([folder], store, encoder=encoder).removed == 1
         answer = chain.invoke(chinese)
-        assert answer.refused and all("红色木箱" not in passage.text for passage in answer.sources)
+        # What is left is English, and speaks of a boat: across languages an answer says that it is less sure.
+        assert answer.refused or CROSSED in answer.warnings
+        assert all("红色木箱" not in passage.text for passage in answer.sources)
         with Store.open(store) as opened:
             texts = [opened.text(document.id) for document in opened.documents()]
         assert len(texts) == 1 and "kitchen clock" not in texts[0]
