@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -74,7 +73,10 @@ def repair(
     report = RepairReport()
     if not (directory / schema.DATABASE).exists() and not pending(directory):
         raise schema.missing(store_dir)
-    lock = WriterLock(directory / LOCK)
+    try:
+        lock = WriterLock(directory / LOCK)
+    except OSError as error:
+        raise StoreError(f"{directory} cannot be written ({error.strerror}); see to disk and permissions.") from error
     try:
         found = [] if pending(directory) else audit(directory, lambda done, of: progress("checked", done, of))
         report.problems = [problem.what for problem in found] or ["an earlier repair was interrupted"] * pending(
@@ -86,7 +88,7 @@ def repair(
             result = salvage(directory, stamp, lambda done, of: progress("brought over", done, of))
         elif found:
             layout.forget_indexes(directory)
-    except (sqlite3.Error, OSError) as error:
+    except (*schema.FAULTS, OSError) as error:
         raise StoreError(
             f"{directory} could not be repaired ({error}) and is as it was; see to disk and permissions, then run the "
             "same command again."

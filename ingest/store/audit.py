@@ -76,7 +76,7 @@ def _structure(path: Path) -> Iterator[str]:
                 yield f"{path}: {' '.join(str(line).split())}"
         for table, row, *_ in connection.execute("PRAGMA foreign_key_check").fetchmany(MOST):
             yield f"{path}: row {row} of {table} refers to nothing"
-    except (sqlite3.Error, MemoryError) as error:
+    except schema.FAULTS as error:
         yield f"{path} cannot be read ({error})"
     finally:
         connection.close()

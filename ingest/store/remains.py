@@ -55,7 +55,7 @@ class Remains:
         self._probe = probe
         try:
             self.totals = schema.read_totals(self._connection)
-        except (sqlite3.Error, MemoryError, TypeError, ValueError):
+        except (*schema.FAULTS, TypeError, ValueError):
             last = [self._rows(f"SELECT max(id) FROM {table}") for table in ("documents", "chunks")]
             numbers = [found[0][0] if found and isinstance(found[0][0], int) else 0 for found in last]
             self.totals = Totals(last_document=numbers[0], last_chunk=numbers[1])
@@ -73,7 +73,7 @@ class Remains:
         found: list[Row] = []
         try:
             found.extend(self._connection.execute(query, values))
-        except (sqlite3.Error, MemoryError, OverflowError):
+        except schema.FAULTS:
             return found
         return found
 

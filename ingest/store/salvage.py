@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -99,7 +98,7 @@ def _fits(copy: Path) -> bool:
         if header[60:64] + header[68:72] != schema.VERSION.to_bytes(4, "big") + schema.APPLICATION.to_bytes(4, "big"):
             raise
         return False  # the header says that it is one of ours
-    except (sqlite3.Error, MemoryError):
+    except schema.FAULTS:
         return False
     return True
 
@@ -162,7 +161,7 @@ def _rebuild(
 def _readable(read: Callable[[], T], otherwise: T) -> T:
     try:
         return read()
-    except (sqlite3.Error, MemoryError, ValueError, TypeError, KeyError):
+    except (*schema.FAULTS, ValueError, TypeError, KeyError):
         return otherwise
 
 

@@ -45,6 +45,9 @@ CREATE TABLE history (generation INTEGER PRIMARY KEY, token TEXT NOT NULL, remov
 HISTORY = 10_000  # commits that are kept; an index older than that is built anew
 
 _EXPECTED = {" ".join(statement.split()) for statement in TABLES.split(";") if statement.strip()}
+# What reading an altered database raises: a length that has changed asks for gigabytes, and a message of SQLite's may
+# quote bytes that are no UTF-8.
+FAULTS = (sqlite3.Error, MemoryError, OverflowError, UnicodeDecodeError)
 _PASSING = (
     "unable to open",
     "database is locked",
@@ -117,6 +120,9 @@ def _open(uri: str) -> _Connection:
     )
     try:
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    except UnicodeDecodeError as error:
+        connection.close()
+        raise sqlite3.DatabaseError("its list of tables cannot be read") from error
     except BaseException:
         connection.close()
         raise
@@ -157,7 +163,7 @@ def is_blank(path: Path) -> bool:
         if int(connection.execute("PRAGMA user_version").fetchone()[0]):
             return False
         return int(connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]) == 0
-    except sqlite3.DatabaseError:
+    except FAULTS:
         return False
     finally:
         connection.close()
@@ -171,7 +177,7 @@ def check_version(connection: sqlite3.Connection, path: Path) -> None:
         raise missing(path.parent)
     try:
         version = int(read_meta(connection, "format"))
-    except sqlite3.DatabaseError:  # another program's file, an old format, or a damaged one: the header has to do
+    except FAULTS:  # another program's file, an old format, or a damaged one: the header has to do
         version = header
         if application != APPLICATION or version < 1:
             raise Unfit(f"{path} is not an Openbook store; choose another folder with --store.") from None

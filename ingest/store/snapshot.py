@@ -46,7 +46,7 @@ class Snapshot:
                 return work(self._connection)
             except sqlite3.ProgrammingError as error:
                 raise StoreError(f"The store {self.path.parent} has been closed; open it again.") from error
-            except (sqlite3.Error, MemoryError) as error:  # a length that a disk has altered asks for gigabytes
+            except schema.FAULTS as error:
                 raise schema.damaged(self.path, error) from error
 
     def rows(self, query: str, values: Iterable[Any] = ()) -> list[tuple[Any, ...]]:

@@ -97,7 +97,7 @@ class Store(Reading):
         except BaseException as error:
             if lock is not None:
                 lock.release()
-            if isinstance(error, sqlite3.Error):
+            if isinstance(error, schema.FAULTS):
                 raise schema.damaged(path, error) from error
             if isinstance(error, OSError):
                 why = error.strerror or str(error)
@@ -156,7 +156,7 @@ class Store(Reading):
                 raise StoreError(f"The store {self.directory} has been closed; open it again.")
             try:
                 return work(self._changes)
-            except (sqlite3.Error, OSError) as error:
+            except (*schema.FAULTS, OSError) as error:
                 with contextlib.suppress(sqlite3.Error):
                     self._changes.rollback()
                 message = str(error)

@@ -13,9 +13,12 @@ def files(home: Path) -> list[Path]:
 
 
 def damage(home: Path, generator: random.Random, name: str | None = None) -> str:
-    """Do one of these to one file, ``name`` or any; half of the time the database. Returns what was done."""
+    """Do one of these to one file, ``name`` or any; mostly the database or its log. Returns what was done."""
     found = files(home)
+    logs = [path for path in found if path.name == "store.sqlite3-wal"]
     path = home / "store.sqlite3" if name or generator.random() < 0.5 else generator.choice(found)
+    if logs and not name and generator.random() < 0.5:
+        path = logs[0]
     data = bytearray(path.read_bytes())
     how = generator.choices(
         ("bits", "byte", "zeros", "cut", "deleted", "exchanged", "longer", "shuffled"), (40, 10, 15, 10, 5, 5, 5, 10)

@@ -67,6 +67,7 @@ class Scenario:
     docs: Path
     states: list[State]
     finished: Path  # the store after the run
+    logged: Path  # the same as a crash right after the last commit leaves it: that commit is in the log alone
     dense: Results
     lexical: Results
     texts: dict[str, set[str]] = field(default_factory=dict)  # every text a file ever had
@@ -100,7 +101,8 @@ class World:
 
     def _scenario(self, number: int) -> Scenario:
         place = self.folder / f"scenario{number}"
-        scenario = Scenario(None, place / "docs", [{}], place / "finished", [], [], keeps_up=number % 2 == 0)
+        folders = [place / name for name in ("docs", "finished", "logged")]
+        scenario = Scenario(None, folders[0], [{}], folders[1], folders[2], [], [], keeps_up=number % 2 == 0)
         scenario.docs.mkdir(parents=True)
         names = [f"file{count}.md" for count in range(9)]
         for name in names:
@@ -116,6 +118,8 @@ class World:
         def on_event(event: Event) -> None:
             if event.kind == "commit":
                 scenario.states.append(read_state(scenario.finished))
+                shutil.rmtree(scenario.logged, ignore_errors=True)
+                shutil.copytree(scenario.finished, scenario.logged)
 
         self.ingest(scenario, scenario.finished, on_event)
         scenario.dense, scenario.lexical = self.results(scenario.finished)
