@@ -136,7 +136,8 @@ def create(path: Path, encoder: EncoderStamp, *, generation: int = 0, totals: To
     """
     connection = sqlite3.connect(path, isolation_level=None)
     try:
-        connection.execute("PRAGMA journal_mode=WAL")
+        if connection.execute("PRAGMA journal_mode=WAL").fetchone()[0] != "wal":  # what an I/O error comes to here
+            raise sqlite3.OperationalError("disk I/O error")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("BEGIN IMMEDIATE")
         for statement in TABLES.split(";"):
