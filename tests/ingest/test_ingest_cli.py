@@ -141,7 +141,7 @@ def test_second_run_loads_neither_torch_nor_a_parser(docs: Path, tmp_path: Path)
 def test_interrupt_is_clean(tmp_path: Path, encoder: str, number: signal.Signals) -> None:
     docs, home = tmp_path / "many", tmp_path / "store"
     docs.mkdir()
-    for n in range(400):
+    for n in range(1500):
         (docs / f"{n:04}.txt").write_text(f"The red fish number {n}. " * 60)
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     line = command(docs, "--store", home, "--encoder", encoder)
@@ -153,7 +153,7 @@ def test_interrupt_is_clean(tmp_path: Path, encoder: str, number: signal.Signals
     assert process.returncode == 1 and "Interrupted; what was committed stays" in err and "Traceback" not in err
     with Store.open(home) as store:
         stored = store.path_count
-    assert 0 < stored < 400
+    assert 0 < stored < 1500
     code, out, _ = run(docs, "--store", home, "--json")
     report = report_of(out)
-    assert code == 0 and (report["unchanged"], report["added"]) == (stored, 400 - stored)
+    assert code == 0 and (report["unchanged"], report["added"]) == (stored, 1500 - stored)
