@@ -78,6 +78,7 @@ def take_in(
                 store.commit()
                 store.warm()
             directory.parent.mkdir(parents=True, exist_ok=True)
+            sync_directory(target)
             target.rename(directory)
             sync_directory(directory.parent)
     return {**report, "format": FORMAT, "store": str(directory), "seconds": round(time.perf_counter() - started, 3)}

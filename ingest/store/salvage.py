@@ -8,6 +8,7 @@ another chunk, and the commit number goes on past what the indexes have seen.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 from collections.abc import Callable
@@ -154,6 +155,10 @@ def _rebuild(
             store.commit()
     finally:
         remains.close()
+    log = target / f"{schema.DATABASE}-wal"
+    if log.exists() and log.stat().st_size:  # closing could not bring it over, and the exchange takes the file alone
+        raise OSError(errno.ENOSPC, "the new database could not be completed")
+    sync_directory(target)
     result.broken = [remnant for remnant in result.broken if remnant.path not in paths]
     return result
 

@@ -204,18 +204,21 @@ def damaged_file(trial: Trial) -> str:
 def killed_repair(trial: Trial) -> str:
     """kill -9, or a full disk, while a damaged store is repaired; the next repair goes on."""
     name = damage(trial.home, trial.random, "store.sqlite3")
-    at = trial.random.randint(1, 120)
-    mode = trial.random.choice((shim.KILL, shim.TEAR, shim.FAIL, shim.FULL))
-    room = trial.random.randint(0, 300_000)
+    at, cut = trial.random.randint(1, 120), trial.random.random() < 0.25
+    mode = shim.KILL if cut else trial.random.choice((shim.KILL, shim.TEAR, shim.FAIL, shim.FULL))
+    room, shadow = trial.random.randint(0, 300_000), trial.folder / "shadow"
+    disk = Disk(trial.home, shadow) if cut else None
 
     def broken(tell: Tell) -> None:
-        shim.arm(trial.home, mode, at=at, room=room, times=1000)
+        shim.arm(trial.home, mode, at=at, room=room, times=1000, shadow=shadow if cut else None)
         repair(trial.home, encoder=trial.world.encoder)
 
     outcome = run(broken)
-    name = f"{name}, then mode {mode} at call {at} or byte {room} of the repair"
+    name = f"{name}, then {'a power cut' if cut else f'mode {mode}'} at call {at} or byte {room} of the repair"
     if outcome.signal != 9:
         trial.must(outcome, name, "IngestError")
+    if disk is not None:
+        disk.cut(trial.random)
 
     def mend(tell: Tell) -> None:
         if (trial.home / "store.sqlite3").exists() or (trial.home / "repair").exists():
