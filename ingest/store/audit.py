@@ -107,8 +107,21 @@ def _totals(catalog: Catalog) -> Iterator[str]:
             yield str(error).split("; mend it")[0]
 
 
-def _indexes(directory: Path, catalog: Catalog) -> Iterator[str]:
-    """What is wrong with the indexes; one that is missing or behind is made from the database when it is next used."""
+def _indexes(directory: Path, catalog: Catalog) -> list[str]:
+    """What is wrong with the indexes; one that is missing or behind is made from the database when it is next used.
+
+    A writer may exchange their files meanwhile: then they are looked at again.
+    """
+    found: list[str] = []
+    for _ in range(5):
+        before = layout.index_generations(directory)
+        found = list(_compare(directory, catalog))
+        if not found or layout.index_generations(directory) == before:
+            break
+    return found
+
+
+def _compare(directory: Path, catalog: Catalog) -> Iterator[str]:
     damaged = derived.check(directory)
     yield from damaged
     if damaged:

@@ -36,9 +36,12 @@ class Catalog(Snapshot):
 
     def advance(self) -> bool:
         """Move to the newest generation; False when this was it."""
+        before = getattr(self, "exchanged", 0)
         moved = super().advance()
         if moved:
             self._waiting, self._recent = None, {}
+        if self.exchanged != before:
+            self._ids, self._languages = (-1, np.zeros(0, dtype=np.int64)), (0, set())
         return moved
 
     def documents(self) -> list[DocumentRecord]:

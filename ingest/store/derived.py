@@ -53,6 +53,7 @@ class Derived:
         self._vectors: VectorIndex | None = None
         self._saved = -1  # generation of the vectors on disk, as far as this process knows
         self._lexical: LexicalIndex | None = None
+        self._exchanged = catalog.exchanged
         self._lexical_generation = -1
         self._busy = False  # the writer lock was last seen in other hands
         self._stale = False  # something was committed since the dense index was saved
@@ -103,6 +104,12 @@ class Derived:
     def advance(self) -> None:
         """Follow the catalogue to its new generation; indexes not yet in use stay unloaded."""
         self._stale = True
+        if self._exchanged != self.catalog.exchanged:  # another database: its ids are not those of the indexes
+            self._exchanged = self.catalog.exchanged
+            self._vectors, self._saved = None, -1
+            loaded, self._lexical, self._lexical_generation = self._lexical is not None, None, -1
+            if loaded:
+                self.lexical()
         if self._vectors is not None:
             if self._vectors.dimension == self.catalog.encoder.dimension:
                 self._vectors.catch_up(self.catalog.dense_ids(), self.catalog.vectors)

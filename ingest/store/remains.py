@@ -51,6 +51,7 @@ class Remains:
         """``probe``: look for rows one by one, because the database's own lists of them cannot be trusted."""
         self._connection = schema.connect(path, write=False)
         self._connection.text_factory = lambda data: data.decode("utf-8", "replace")
+        self._connection.execute("BEGIN")  # one commit is looked at, whatever a writer does meanwhile
         self._dimension = dimension
         self._probe = probe
         try:

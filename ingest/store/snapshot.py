@@ -22,6 +22,7 @@ class Snapshot:
         """Opens ``path``; StoreError when it is damaged, foreign or of another version."""
         self.path = path
         self._lock = threading.RLock()
+        self._file = _file(path)
         try:
             self._connection = schema.connect(path, write=False)
         except sqlite3.Error as error:
@@ -29,6 +30,7 @@ class Snapshot:
         try:
             self._guard(lambda connection: schema.check_version(connection, path))
             self.generation = -1
+            self.exchanged = 0
             self.encoder: EncoderStamp
             self.totals: Totals
             self.advance()
@@ -39,6 +41,27 @@ class Snapshot:
     def close(self) -> None:
         with self._lock:
             self._connection.close()
+
+    def _reopen(self) -> None:
+        """Go on with the file that the name stands for now, if it is further than this one: ids and numbers of commits
+        then mean nothing of what they did (``exchanged`` counts). Otherwise the old one serves on, as one that was
+        deleted does.
+        """
+        try:
+            found, connection = _file(self.path), schema.connect(self.path, write=False)
+        except sqlite3.Error:  # between two files: until the next time
+            return
+        try:
+            schema.check_version(connection, self.path)
+            further = int(schema.read_meta(connection, "generation")) > self.generation
+        except (StoreError, *schema.FAULTS):
+            further = False
+        with self._lock:
+            unused = self._connection if further else connection
+            unused.close()
+            if further:
+                self._connection, self._file = connection, found
+                self.exchanged += 1
 
     def _guard(self, work: Callable[[sqlite3.Connection], T]) -> T:
         with self._lock:
@@ -58,7 +81,9 @@ class Snapshot:
         return self._guard(lambda connection: [convert(row) for row in connection.execute(query, tuple(values))])
 
     def advance(self) -> bool:
-        """Move to the newest generation; False when this was it."""
+        """Move to the newest generation; False when this was it. A repair may have put another file in its place."""
+        if self._file != _file(self.path):
+            self._reopen()
 
         def pin(connection: sqlite3.Connection) -> tuple[int, EncoderStamp, Totals]:
             if connection.in_transaction:
@@ -70,3 +95,12 @@ class Snapshot:
         before = self.generation
         self.generation, self.encoder, self.totals = self._guard(pin)
         return self.generation != before
+
+
+def _file(path: Path) -> tuple[int, int]:
+    """Which file a name stands for just now."""
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0
+    return status.st_dev, status.st_ino

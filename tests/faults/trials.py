@@ -269,10 +269,15 @@ def readers(trial: Trial) -> str:
                 assert check(store, world, scenario) == state, "a reader's state changed under it"
                 store.refresh()
 
+    def look(tell: Tell) -> None:
+        for _ in range(3 if scenario.base else 0):
+            found = audit(trial.home)
+            assert not found, f"an audit beside a writer found {found}"
+
     kept = Child(read)
     kept.heard(5.0)
     writer = Child(trial.ingest)
-    late = Child(read)
+    late, auditor = Child(read), Child(look)
     killed = trial.random.random() < 0.4
     if killed:
         writer.heard(trial.random.random() * 0.4)
@@ -282,6 +287,7 @@ def readers(trial: Trial) -> str:
         trial.must(outcome, "the run beside readers")
     trial.must(kept.wait(), "a reader")
     trial.must(late.wait(), "a late reader")
+    trial.must(auditor.wait(), "an audit")
     trial.survives(outcome.told.count("commit"), "readers")
     return "readers" + (", writer killed" if killed else "")
 

@@ -186,7 +186,9 @@ def test_an_index_that_hides_a_row_does_not_mislead(home: Path) -> None:
     assert any("missing from index" in problem.what for problem in audit(home))
     with Store.open(home, write=True) as store:
         assert store.find("/docs/0.txt") is not None
-        with pytest.raises(StoreError, match=r"malformed.*repair"):  # and SQLite sees it when the old version is deleted
+        with pytest.raises(
+            StoreError, match=r"malformed.*repair"
+        ):  # and SQLite sees it when the old version is deleted
             add(store, "/docs/0.txt", "another text", seed=70)
     salvage(home, STAMP)
     with Store.open(home, write=True) as store:
@@ -225,3 +227,36 @@ def test_a_good_store_has_no_problems(filled: Callable[[], Path]) -> None:
     counted: list[tuple[int, int]] = []
     audit(home, lambda done, total: counted.append((done, total)))
     assert counted[-1] == (30, 30)
+
+
+def test_a_reader_follows_a_repair(home: Path) -> None:
+    """A chat that was open before the repair sees what it made, and never another chunk under an old id."""
+    with Store.open(home) as reader:
+        before, generation = reader.chunk_ids(), reader.generation
+        assert len(reader.lexical("ferrets", 9)) == len(reader.dense(vector(0), 4)) == 4
+        change(home, "UPDATE chunks SET page = 7 WHERE id = 4")
+        salvage(home, STAMP)
+        assert reader.path_count == 4 and reader.generation == generation  # until it asks
+        assert reader.refresh() and reader.generation > generation
+        assert reader.path_count == 3 and not set(before) & set(reader.chunk_ids())
+        assert len(reader.lexical("ferrets", 9)) == 3 and reader.chunks(before) == []
+        assert {number for number, _ in reader.dense(vector(0), 99)} == set(reader.chunk_ids())
+        assert not reader.refresh()
+
+
+def test_a_reader_is_not_confused_by_a_store_made_anew(home: Path) -> None:
+    """The folder is deleted and made again, with the same ids for other texts, while a chat is open."""
+    with Store.open(home) as reader:
+        assert len(reader.lexical("ferrets", 9)) == len(reader.dense(vector(0), 4)) == 4
+        shutil.rmtree(home)
+        with Store.open(home, write=True, create=True, encoder=STAMP) as store:
+            add(store, "/docs/0.txt", "badgers dig", seed=700)
+            store.commit()
+            assert not reader.refresh()  # no further than the old one, which serves on
+            assert reader.path_count == 4 and len(reader.lexical("ferrets", 9)) == 4
+            for number in range(1, 3):
+                add(store, f"/docs/{number}.txt", f"badgers dig {number}", seed=700 + number)
+                store.commit()
+            assert reader.refresh() and reader.path_count == 3
+            assert reader.lexical("ferrets", 9) == [] and len(reader.lexical("badgers", 9)) == 3
+            assert reader.dense(vector(700), 1)[0][1] == pytest.approx(1.0)
