@@ -1,4 +1,4 @@
-"""Every sentence the interface shows, in English and Chinese, from ``locale/*.json``.
+"""Every sentence the interface shows, in English and Chinese, from ``locale/<language>/*.json``: a file per panel.
 
 Text written by our own HTML carries both languages and the style sheet shows one of them, so the switch needs
 neither a reload nor a round trip. Gradio's own components take one language at a time: see `ui.relabel`.
@@ -21,7 +21,9 @@ _FOLDER = Path(__file__).parent / "locale"
 
 
 def _read(language: Language) -> dict[str, str]:
-    table: dict[str, str] = json.loads((_FOLDER / f"{language}.json").read_text(encoding="utf-8"))
+    table: dict[str, str] = {}
+    for path in sorted((_FOLDER / language).glob("*.json")):
+        table.update(json.loads(path.read_text(encoding="utf-8")))
     return table
 
 

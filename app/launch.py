@@ -132,14 +132,14 @@ class Door:
 
 def options(host: str = "127.0.0.1", port: int | None = None, password: str = "") -> dict[str, Any]:
     """Everything `gr.Blocks.launch` is called with. ``port=None`` takes any free one (tests)."""
-    script = (ASSETS / "openbook.js").read_text(encoding="utf-8")
+    script = "\n".join(path.read_text(encoding="utf-8") for path in sorted(ASSETS.glob("*.js")))
     return {
         "server_name": host,
         "server_port": port,
         "auth": Door(password) if password else None,
         "auth_message": " / ".join(say(code, "launch.login") for code in ("en", "zh")) if password else None,
         "theme": theme(),
-        "css_paths": [ASSETS / "page.css", ASSETS / "panels.css"],
+        "css_paths": [ASSETS / "page.css", *sorted(path for path in ASSETS.glob("*.css") if path.name != "page.css")],
         "head": f"<script>{script}</script>",
         "i18n": first_paint(),
         "favicon_path": ASSETS / "icon.svg",

@@ -179,7 +179,7 @@ def test_answers_share_the_model_one_at_a_time(page: gr.Blocks) -> None:
 def test_our_own_files_name_no_foreign_address() -> None:
     ours = Path(main.__code__.co_filename).parent
     assert (ours / "assets").is_dir()
-    for path in (*ours.glob("*.py"), *ours.glob("assets/*"), *ours.glob("locale/*")):
+    for path in (*ours.rglob("*.py"), *ours.glob("assets/*"), *ours.glob("locale/*/*")):
         text = path.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
         assert "http://" not in text, path.name
         assert "https://" not in text, path.name

@@ -14,7 +14,7 @@ import app
 from app.i18n import TEXT, attribute, both, preferred, say
 
 FOLDER = Path(app.__file__).parent
-CODE = sorted(FOLDER.glob("*.py"))
+CODE = sorted(FOLDER.rglob("*.py"))
 HAN = re.compile(r"[\u3400-\u9fff]")
 
 
@@ -45,7 +45,9 @@ def test_both_files_have_the_same_keys_in_the_same_order() -> None:
 
 def test_no_key_is_written_twice() -> None:
     for language in ("en", "zh"):
-        pairs = json.loads((FOLDER / f"locale/{language}.json").read_text("utf-8"), object_pairs_hook=list)
+        files = sorted(FOLDER.glob(f"locale/{language}/*.json"))
+        pairs = [pair for file in files for pair in json.loads(file.read_text("utf-8"), object_pairs_hook=list)]
+        assert pairs
         assert len(pairs) == len({key for key, _ in pairs})
 
 
