@@ -22,7 +22,7 @@ from rag.features import FEATURES
 from rag.questions import Question
 from rag.quote import Quoter, Scored, SentenceVectors
 from rag.search import Searcher
-from rag.stages import State
+from rag.state import State
 from rag.window import cost
 
 COVERED = FEATURES.index("covered")

@@ -25,7 +25,8 @@ from rag.models import Model, init_model
 from rag.quote import Quoter, SentenceVectors
 from rag.retriever import OpenbookRetriever
 from rag.settings import check_question, load
-from rag.stages import REFUSALS, Stages, State
+from rag.stages import REFUSALS, Stages
+from rag.state import State, check
 from rag.types import Answer, AnswerEvent, Cancelled, ChainInput, Mode, RagError
 
 __all__ = ["REFUSALS", "AnswerChain", "build_chain"]
@@ -143,6 +144,8 @@ class AnswerChain(Runnable[str | ChainInput, Answer]):
         try:
             yield {"stage": "rewriting"}
             state = self._timed("rewriting", self.rewriting, state, config)
+            if state["rewritten"] != state["question"]:
+                yield {"rewritten": state["rewritten"]}
             yield {"stage": "searching"}
             state = self._timed("searching", self.searching, state, config)
             yield {"sources": state["sources"]}
@@ -151,8 +154,8 @@ class AnswerChain(Runnable[str | ChainInput, Answer]):
             yield {"stage": "writing"}
             began = time.perf_counter()
             shown = ""
-            for delta in self.stages.write(state, config):
-                self.stages.check(state)
+            for delta in self.stages.writer.write(state, config):
+                check(state)
                 shown += delta
                 yield {"text": delta}
             state["timings"]["writing"] = time.perf_counter() - began
@@ -170,7 +173,7 @@ class AnswerChain(Runnable[str | ChainInput, Answer]):
     def _timed(
         self, name: str, stage: Runnable[State, State], state: State, config: RunnableConfig
     ) -> State:
-        self.stages.check(state)
+        check(state)
         began = time.perf_counter()
         state = stage.invoke(state, config)
         state["timings"][name] = time.perf_counter() - began
@@ -179,7 +182,7 @@ class AnswerChain(Runnable[str | ChainInput, Answer]):
     def prepare(self, value: str | ChainInput) -> State:
         """The checked state of one question; RagError names what is wrong with the input."""
         asked: dict[str, Any] = {"question": value} if isinstance(value, str) else dict(value)
-        unknown = set(asked) - {"question", "history", "cancel", *self.defaults}
+        unknown = set(asked) - {*ChainInput.__annotations__, *self.defaults}
         if unknown:
             raise RagError(f"The chain does not know {', '.join(sorted(map(str, unknown)))!r} in its input.")
         given = {name: asked.get(name) for name in self.defaults}
@@ -193,6 +196,12 @@ class AnswerChain(Runnable[str | ChainInput, Answer]):
             seed=settings.seed,
             k=settings.k,
             mode=settings.mode,
+            strategy=str(asked.get("strategy") or "direct"),
+            pinned=chunk_ids(asked, "pinned"),
+            dropped=chunk_ids(asked, "dropped"),
+            prompts=overrides(asked.get("prompts")),
+            calls=0,
+            plan=[],
             cancel=asked.get("cancel"),
             timings={},
             warnings=[],
@@ -203,6 +212,23 @@ class AnswerChain(Runnable[str | ChainInput, Answer]):
         """Close the store."""
         if isinstance(self.stages.retriever, OpenbookRetriever):
             self.stages.retriever.searcher.close()
+
+
+def chunk_ids(asked: dict[str, Any], name: str) -> list[int]:
+    """The chunk ids under ``name``, each once; RagError for anything that is none."""
+    given = asked.get(name) or []
+    if not isinstance(given, list | tuple) or any(type(number) is not int or number < 0 for number in given):
+        raise RagError(f"{name} must be a list of passage ids, as chunk_id of the sources gives them.")
+    return list(dict.fromkeys(given))
+
+
+def overrides(given: object) -> dict[str, str]:
+    """Templates by name; RagError for anything that is not text by text."""
+    if given is None:
+        return {}
+    if not isinstance(given, dict) or any(not isinstance(x, str) for pair in given.items() for x in pair):
+        raise RagError("prompts must be templates by name, both of them text.")
+    return dict(given)
 
 
 #: What a caller of the chain may have to show: one sentence each.

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Mode = Literal["quote", "compose"]
 Language = Literal["en", "zh"]
+Reason = Literal["kept", "pinned", "rank", "repeat", "dropped", "context"]
 
 
 class RagError(Exception):
@@ -68,6 +69,73 @@ class Source(_Span):
     cited: bool = False
 
 
+class Conflict(BaseModel):
+    """Two cited quotations that say the same with other numbers or dates; ``values`` are the parts that differ."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    first: Citation
+    second: Citation
+    values: tuple[str, str]
+
+
+class Candidate(BaseModel):
+    """A passage that the search weighed, with its rank and raw score on each leg.
+
+    ``fused`` is the score of both legs together, ``score`` the one that ordered the passages in the end, after late
+    interaction. ``reason`` says what became of it: ``kept``; ``pinned`` by the user; ``rank``, others were better;
+    ``repeat`` of a passage that is kept; ``dropped`` by the user; ``context``, kept, but the model's context did not
+    hold it. ``excerpt``: the beginning of its text.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    chunk_id: int
+    doc_id: int
+    source: str
+    title: str = ""
+    headings: tuple[str, ...] = ()
+    page: int | None = None
+    start: int
+    end: int
+    excerpt: str = ""
+    dense_rank: int | None = None
+    lexical_rank: int | None = None
+    dense_score: float | None = None
+    lexical_score: float | None = None
+    fused: float = 0.0
+    interaction: float | None = None
+    score: float = 0.0
+    kept: bool = False
+    reason: Reason = "rank"
+
+
+class Weighed(BaseModel):
+    """A sentence of the passages with its probability to hold the answer; ``reason``: why it is not shown."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    n: int
+    chunk_id: int
+    start: int
+    end: int
+    text: str
+    probability: float
+    shown: bool
+    reason: Literal["shown", "budget", "unlikely", "enough"] = "shown"
+
+
+class Trace(BaseModel):
+    """Why this answer: the best candidates of the search and the best sentences in them, each at most 30."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    candidates: list[Candidate] = Field(default_factory=list)
+    considered: int = Field(0, description="passages that either leg brought in")
+    sentences: list[Weighed] = Field(default_factory=list)
+    weight: float | None = Field(None, description="of the vectors beside the words in the fused score")
+
+
 class Answer(BaseModel):
     """A verified answer: each citation has been compared with the stored text, character by character."""
 
@@ -87,6 +155,11 @@ class Answer(BaseModel):
     timings: dict[str, float] = Field(default_factory=dict, description="seconds per stage")
     warnings: list[str] = Field(default_factory=list, description="what verification dropped or marked")
     prompt: str = Field(default="", description="the text the model was given, for the glass box")
+    strategy: str = Field(default="direct", description="how the model was prompted")
+    calls: int = Field(default=0, ge=0, description="calls of the model that wrote")
+    plan: list[str] = Field(default_factory=list, description="what was done for a question that takes several steps")
+    conflicts: list[Conflict] = Field(default_factory=list, description="cited quotations that disagree")
+    trace: Trace | None = Field(default=None, description="every candidate of the search and what became of it")
 
     @model_validator(mode="after")
     def _consistent(self) -> Answer:
@@ -102,18 +175,25 @@ class Answer(BaseModel):
 class AnswerEvent(TypedDict, total=False):
     """One event of ``chain.stream``: exactly one key is set.
 
-    In order: ``stage`` (rewriting, searching), ``sources``, ``stage`` (reading, writing), ``text`` deltas,
-    and last ``answer``; after a cancel the last event is ``stage: cancelled``.
+    In order: ``stage`` (rewriting), ``rewritten`` where that differs from the question, ``stage`` (searching),
+    ``sources``, ``stage`` (reading), ``plan`` where an answer takes several steps, ``stage`` (writing), ``text``
+    deltas, and last ``answer``; after a cancel the last event is ``stage: cancelled``.
     """
 
     stage: str
+    rewritten: str
+    plan: list[str]
     sources: list[Source]
     text: str
     answer: Answer
 
 
 class ChainInput(TypedDict, total=False):
-    """What ``chain.invoke`` takes besides a plain question."""
+    """What ``chain.invoke`` takes besides a plain question.
+
+    ``pinned`` and ``dropped`` are chunk ids: a pinned passage is always among the sources, a dropped one never.
+    ``strategy`` names a way to prompt the model; ``prompts`` are templates to use instead of the files, by name.
+    """
 
     question: str
     history: list[dict[str, str]]
@@ -122,4 +202,8 @@ class ChainInput(TypedDict, total=False):
     seed: int
     k: int
     mode: Mode
+    strategy: str
+    pinned: list[int]
+    dropped: list[int]
+    prompts: dict[str, str]
     cancel: Any
