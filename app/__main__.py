@@ -26,7 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Serves the page until interrupted. 0 after Ctrl+C, 2 when it could not start."""
     chosen = parser().parse_args(arguments)
     from app.i18n import console_language, say
-    from app.launch import USER, LaunchError, check, serve
+    from app.launch import USER, LaunchError, check
+    from app.server import build_server, serve
     from app.ui import build_ui
     from app.workspace import Workspace
     from rag.settings import load
@@ -56,7 +57,8 @@ def main(arguments: list[str] | None = None) -> int:
     workspace = Workspace(settings.store, settings.model)
     page = build_ui(store=settings.store, model=settings.model, warm=True)
     try:
-        serve(page, chosen.host, chosen.port, ready=ready)
+        application = build_server(workspace, page, host=chosen.host, port=chosen.port, password=password)
+        serve(application, chosen.host, chosen.port, ready=ready)
     except LaunchError as error:
         print(error, file=sys.stderr)
         return 2

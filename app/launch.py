@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
-import os
 import socket
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
 from starlette.middleware import Middleware
 
 from app.i18n import console_language, first_paint, say
@@ -163,18 +161,3 @@ def options(host: str = "127.0.0.1", port: int | None = None, password: str = ""
         "show_error": False,
         "quiet": True,
     }
-
-
-def serve(page: gr.Blocks, host: str, port: int, *, ready: Callable[[str], None]) -> None:
-    """Serves until interrupted. ``ready`` is called with the address once the page answers."""
-    password = os.environ.get("OPENBOOK_PASSWORD", "")
-    check(host, port, password)
-    page.launch(**options(host, port, password), prevent_thread_lock=True)
-    ready(str(page.local_url))
-    try:
-        while page.is_running:
-            time.sleep(0.5)
-    except KeyboardInterrupt:
-        pass
-    finally:
-        page.close(verbose=False)
