@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from app.jobs import Jobs
 from ingest.types import IngestError
 from rag.settings import load
 from rag.types import RagError
@@ -26,8 +27,11 @@ class Chain(Protocol):
     def stream(self, input: dict[str, Any], /) -> Iterator[Any]: ...
 
 
-class NoDocuments(Exception):
+class NoDocuments(RagError):
     """There is nothing to ask yet."""
+
+    def __init__(self) -> None:
+        super().__init__("There are no documents yet: add some, then ask again.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,8 @@ class Workspace:
     def __init__(self, store: Path, model: str = "bundled", chain: Chain | None = None) -> None:
         self.store = store
         self.model = model
+        # A server's answers are computed elsewhere, and side by side.
+        self.jobs = Jobs(workers=4 if model.startswith("openai:") else 1)
         self._chain = chain
         self._making = threading.Lock()
         self._writing = threading.Lock()
@@ -78,6 +84,10 @@ class Workspace:
                 log.exception("the chain could not be made")
 
         threading.Thread(target=make, name="warm", daemon=True).start()
+
+    def close(self) -> None:
+        """Stops every answer; the server calls it last."""
+        self.jobs.close()
 
     def exists(self) -> bool:
         return (self.store / "store.sqlite3").is_file()
