@@ -29,6 +29,8 @@ from rag.stages import REFUSALS, Stages
 from rag.state import State, check
 from rag.types import Answer, AnswerEvent, Cancelled, ChainInput, Mode, RagError
 
+MAX_CHOSEN = 50  # passages that may be pinned, and dropped: as many as may be read
+
 __all__ = ["REFUSALS", "AnswerChain", "build_chain"]
 
 
@@ -151,6 +153,8 @@ class AnswerChain(Runnable[str | ChainInput, Answer]):
             yield {"sources": state["sources"]}
             yield {"stage": "reading"}
             state = self._timed("reading", self.reading, state, config)
+            if state["plan"]:
+                yield {"plan": state["plan"]}
             yield {"stage": "writing"}
             began = time.perf_counter()
             shown = ""
@@ -188,6 +192,9 @@ class AnswerChain(Runnable[str | ChainInput, Answer]):
         given = {name: asked.get(name) for name in self.defaults}
         options = {**self.defaults, **{n: v for n, v in given.items() if v is not None}}
         settings = load(**options)
+        pinned, dropped = chunk_ids(asked, "pinned"), chunk_ids(asked, "dropped")
+        if both := set(pinned) & set(dropped):
+            raise RagError(f"Passage {min(both)} is both pinned and dropped: choose one.")
         return State(
             question=check_question(asked.get("question")),
             history=turns.messages(asked.get("history") or []),
@@ -197,8 +204,8 @@ class AnswerChain(Runnable[str | ChainInput, Answer]):
             k=settings.k,
             mode=settings.mode,
             strategy=str(asked.get("strategy") or "direct"),
-            pinned=chunk_ids(asked, "pinned"),
-            dropped=chunk_ids(asked, "dropped"),
+            pinned=pinned,
+            dropped=dropped,
             prompts=overrides(asked.get("prompts")),
             calls=0,
             plan=[],
@@ -216,9 +223,11 @@ class AnswerChain(Runnable[str | ChainInput, Answer]):
 
 def chunk_ids(asked: dict[str, Any], name: str) -> list[int]:
     """The chunk ids under ``name``, each once; RagError for anything that is none."""
-    given = asked.get(name) or []
+    given = [] if asked.get(name) is None else asked[name]
     if not isinstance(given, list | tuple) or any(type(number) is not int or number < 0 for number in given):
         raise RagError(f"{name} must be a list of passage ids, as chunk_id of the sources gives them.")
+    if len(given) > MAX_CHOSEN:
+        raise RagError(f"{name} holds {len(given):,} passages, but at most {MAX_CHOSEN} can be chosen.")
     return list(dict.fromkeys(given))
 
 

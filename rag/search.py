@@ -13,6 +13,7 @@ import numpy as np
 from ingest.encode import Encoder, lost_encoder
 from ingest.fold import language
 from ingest.store import ChunkRecord, Store, StoreError
+from ingest.store.scope import Ids
 from ingest.types import IngestError
 from rag.fusion import CHINESE_WEIGHT, DENSE_WEIGHT, Fused, fuse, reorder
 from rag.library import Library
@@ -40,12 +41,19 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """The hits, the texts of the wider candidates (for term weights), and which legs could be trusted."""
+    """The hits, the texts of the wider candidates (for term weights), and which legs could be trusted.
+
+    ``candidates``: the best of all with their records, hits or not; ``fused``: the scores of all before late
+    interaction, by chunk id; ``weight``: of the vectors in these, 0 where they were not used.
+    """
 
     hits: list[Hit]
     pool: list[str]
     language: str
     dense_used: bool
+    candidates: list[tuple[Fused, ChunkRecord]]
+    fused: dict[int, float]
+    weight: float
 
 
 class Searcher:
@@ -161,19 +169,24 @@ class Searcher:
         vector: np.ndarray | None = None,
         without: Collection[int] = (),
         within: frozenset[int] | None = None,
+        only: Collection[int] | None = None,
+        dropped: Collection[int] = (),
         rerank: bool = True,
     ) -> SearchResult:
         """The ``k`` best passages; ``vector``: the question's, when it is known already.
 
         ``without``: document ids to leave out, as if they were not in the store. ``within``: those to search; None
-        where the question itself says, in the language of `rag.scope`. ``rerank``: whether the best few are ordered
-        again by late interaction.
+        where the question itself says, in the language of `rag.scope`. ``only``: chunk ids to search instead.
+        ``dropped``: chunk ids that are weighed like others but are no hits. ``rerank``: whether the best few are
+        ordered again by late interaction.
         """
         store = self.store
         store.refresh()
-        if within is None:
+        if within is None and only is None:
             question, within = self.narrow(question)
-        allowed = None if within is None else self._chunks_within(within)
+        allowed: Ids | None = None if within is None else self._chunks_within(within)
+        if only is not None:
+            allowed = sorted(only)
         hidden = store.chunk_ids_of(without) if without else ()
         lang = language(question)
         query = self._words(question)
@@ -193,7 +206,7 @@ class Searcher:
         weight = CHINESE_WEIGHT if lang == "zh" and not query.crosses else DENSE_WEIGHT
         fused = fuse(lexical, dense, bound=query.bound, cosines=cosines, trusted=trusted, weight=weight)
         ranked = self._ranks(fused, lexical, dense)
-        records = {c.id: c for c in store.chunks([f.chunk_id for f in ranked[: max(POOL, 4 * k)]])}
+        records = {c.id: c for c in store.chunks([f.chunk_id for f in ranked[: max(POOL, 4 * k) + len(dropped)]])}
         if rerank and dense:
             ranked = self._rerank(question, [f for f in ranked if f.chunk_id in records], records)
         present = [(f, records[f.chunk_id]) for f in ranked if f.chunk_id in records]
@@ -201,9 +214,11 @@ class Searcher:
         for f, c in present:
             if len(hits) == k:
                 break
-            if not any(repeats(c, hit.chunk) for hit in hits):
+            if c.id not in dropped and not any(repeats(c, hit.chunk) for hit in hits):
                 hits.append(Hit(len(hits) + 1, c, f))
-        return SearchResult(hits, [c.text for _, c in present[:POOL]], lang, use_dense)
+        pool = [c.text for _, c in present[:POOL]]
+        scores = {f.chunk_id: f.score for f in fused}
+        return SearchResult(hits, pool, lang, use_dense, present, scores, weight if use_dense else 0.0)
 
     def _rerank(self, question: str, ranked: list[Fused], records: Mapping[int, ChunkRecord]) -> list[Fused]:
         """The best few by late interaction, as far as the encoder has vectors of words for them."""

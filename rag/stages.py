@@ -10,14 +10,14 @@ from langchain_core.runnables import RunnableConfig
 
 from ingest.fold import language
 from rag import history, parsers, prompts, words
+from rag.finding import favoured, find
 from rag.models import Model, failure
 from rag.quote import Quoter
-from rag.retriever import OpenbookRetriever, from_documents, to_source
+from rag.retriever import OpenbookRetriever
 from rag.state import State
 from rag.texts import text_of
 from rag.types import Answer, Citation, Language
 from rag.verify import verify_citations, verify_composed
-from rag.widen import mend
 from rag.writing import Writer
 
 REFUSALS: dict[str, str] = {"en": "Not in your documents.", "zh": "文档中没有答案。"}
@@ -53,27 +53,7 @@ class Stages:
 
     def retrieve(self, state: State, config: RunnableConfig) -> State:
         """The passages, and for our own retriever the wider candidates that weigh the question's terms."""
-        question = state["rewritten"]
-        state.setdefault("vector", None)
-        if isinstance(self.retriever, OpenbookRetriever):
-            searcher = self.retriever.searcher
-            if state["vector"] is None and searcher.trusts(language(question)):
-                state["vector"] = searcher.encode([question])[0]
-            found = searcher.search(
-                question,
-                state["k"],
-                vector=state["vector"],
-                without=state.get("without", frozenset()),
-                within=state.get("within"),
-            )
-            sources = [to_source(hit) for hit in found.hits]
-            state["sources"] = mend(searcher.store, sources, text_of(self.retriever, sources))
-            state["pool"] = found.pool
-        else:
-            documents = self.retriever.invoke(question, config)
-            state["sources"] = from_documents(documents[: state["k"]])
-            state["pool"] = [document.page_content for document in documents]
-        return state
+        return find(self.retriever, state, config)
 
     def read(self, state: State) -> State:
         """Score the sentences, with the reader's spans where the model is one, and draft quotations."""
@@ -86,7 +66,12 @@ class Stages:
         if self.model.reader is not None and sources and not translated:
             reading = self.model.reader.read(question, [s.text for s in sources], state.get("cancel"))
         scored = self.quoter.score(
-            question, sources, state["pool"], vector=state["vector"], reading=reading, translated=translated
+            question,
+            favoured(sources, state["pinned"]),
+            state["pool"],
+            vector=state["vector"],
+            reading=reading,
+            translated=translated,
         )
         state["scored"] = scored
         state["draft"] = self.quoter.quote(
@@ -145,6 +130,7 @@ class Stages:
             strategy=state["strategy"],
             calls=state["calls"],
             plan=state["plan"],
+            trace=state.get("trace"),
         )
 
 

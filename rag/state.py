@@ -9,7 +9,7 @@ from langchain_core.messages import BaseMessage
 
 from rag.parsers import Written
 from rag.quote import Draft, Scored
-from rag.types import Cancelled, Citation, Mode, Source
+from rag.types import Cancelled, Citation, Mode, Source, Trace
 
 
 class State(TypedDict, total=False):
@@ -40,6 +40,7 @@ class State(TypedDict, total=False):
     vector: np.ndarray | None  # of the question; evaluation encodes all questions at once
     without: frozenset[int]  # document ids to leave out
     within: frozenset[int] | None  # document ids to search; None: all
+    trace: Trace
     scored: Scored
     draft: Draft
     prompt: str

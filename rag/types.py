@@ -125,15 +125,27 @@ class Weighed(BaseModel):
     reason: Literal["shown", "budget", "unlikely", "enough"] = "shown"
 
 
+class Token(BaseModel):
+    """A token that the model wrote: natural logs at temperature 1, ``top`` holds the likeliest ones at its place."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: int | None = None
+    text: str
+    logprob: float
+    top: list[tuple[str, float]] = Field(default_factory=list)
+
+
 class Trace(BaseModel):
     """Why this answer: the best candidates of the search and the best sentences in them, each at most 30."""
 
     model_config = ConfigDict(extra="forbid")
 
     candidates: list[Candidate] = Field(default_factory=list)
-    considered: int = Field(0, description="passages that either leg brought in")
+    considered: int = Field(default=0, description="passages that either leg brought in")
     sentences: list[Weighed] = Field(default_factory=list)
-    weight: float | None = Field(None, description="of the vectors beside the words in the fused score")
+    weight: float | None = Field(default=None, description="of the vectors beside the words in the fused score")
+    tokens: list[Token] = Field(default_factory=list, description="what a model of ours wrote, at most 512")
 
 
 class Answer(BaseModel):

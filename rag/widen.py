@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from ingest.fold import is_cjk
 from ingest.sentences import sentences
@@ -20,12 +20,15 @@ CONTEXT = {"en": 10_000, "zh": 3_000}
 TextOf = Callable[[int], str]
 
 
-def mend(store: Store, sources: Sequence[Source], text_of: TextOf) -> list[Source]:
+def mend(
+    store: Store, sources: Sequence[Source], text_of: TextOf, dropped: Collection[int] = ()
+) -> list[Source]:
     """The passages, each with the rest of a sentence that the end of its page or its chunk has cut.
 
+    Nothing comes from chunks that were ``dropped``.
     The ids of a document's chunks follow one another, so the neighbours of all are one look-up.
     """
-    known = _neighbours(store, sources)
+    known = {number: chunk for number, chunk in _neighbours(store, sources).items() if number not in dropped}
     mended = []
     for source in sources:
         before, after = known.get(source.chunk_id - 1), known.get(source.chunk_id + 1)
@@ -38,11 +41,13 @@ def mend(store: Store, sources: Sequence[Source], text_of: TextOf) -> list[Sourc
     return mended
 
 
-def widen(store: Store, sources: Sequence[Source], text_of: TextOf, characters: int) -> list[Source]:
+def widen(
+    store: Store, sources: Sequence[Source], text_of: TextOf, characters: int, dropped: Collection[int] = ()
+) -> list[Source]:
     """The passages, each grown by the chunks beside it under the same headings, while all together stay within
-    ``characters``; better ones grow first, and none into what another shows.
+    ``characters``; better ones grow first, and none into what another shows or into one of ``dropped``.
     """
-    shown = {source.chunk_id for source in sources}
+    shown = {source.chunk_id for source in sources} | set(dropped)
     spans = {source.chunk_id: (source.start, source.end) for source in sources}
     edges = {source.chunk_id: (source.chunk_id, source.chunk_id) for source in sources}
     room = characters - sum(source.end - source.start for source in sources)

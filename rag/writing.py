@@ -18,6 +18,7 @@ from rag.models import Model, failure
 from rag.retriever import OpenbookRetriever
 from rag.state import State, check
 from rag.texts import text_of
+from rag.trace import without_context
 from rag.types import Citation, RagError, Source
 from rag.verify import cite
 from rag.widen import CONTEXT, widen
@@ -87,6 +88,9 @@ class Writer:
                 break
             sources = sources[:-1]
         if len(sources) < len(state["sources"]):
+            held = {source.chunk_id for source in sources}
+            cut = [source.chunk_id for source in state["sources"] if source.chunk_id not in held]
+            state["trace"] = without_context(state["trace"], cut)
             state["warnings"] = [
                 *state["warnings"],
                 f"The model's context holds {len(sources)} of the {len(state['sources'])} passages.",
@@ -102,7 +106,7 @@ class Writer:
         if isinstance(chat, ChatOpenbook):
             room = min(room, chat.loaded().model.config.context)
         store = self.retriever.searcher.store
-        state["sources"] = widen(store, sources, text_of(self.retriever, sources), room)
+        state["sources"] = widen(store, sources, text_of(self.retriever, sources), room, state["dropped"])
 
 
 def quoted(source: Source, start: int, end: int, logprob: float) -> list[Citation]:
