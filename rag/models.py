@@ -13,12 +13,15 @@ from gpt.load import BUNDLED, WEIGHTS
 from gpt.reader import Reader
 from rag.chat_model import ChatOpenbook, load_engine, reads
 from rag.reading import GPTReader, SpanReader
+from rag.server import PREFIX, RETRIES, TIMEOUT, connect, failure
 from rag.tuning import kept
 from rag.types import RagError
 
 HOW = (
     'give "bundled", "none" (sentences only), a model folder, a hub id as owner/model, or openai:MODEL@http://host/v1'
 )
+__all__ = ["HOW", "Model", "failure", "init_model"]
+
 MAX_TOKENS = 384  # of an answer in the asker's own words; the prompt asks for few sentences
 
 
@@ -47,10 +50,13 @@ def init_model(
     top_p: float = 1.0,
     seed: int = 0,
     store: Path | None = None,
+    timeout: float = TIMEOUT,
+    retries: int = RETRIES,
 ) -> Model:
     """The model of a name, or the given LangChain chat model; RagError with one sentence when there is none.
 
-    "bundled" over a ``store`` that a reader was tuned on (``python -m rag tune``) is that reader.
+    "bundled" over a ``store`` that a reader was tuned on (``python -m rag tune``) is that reader. ``timeout`` (seconds
+    of silence) and ``retries`` are for a server.
     """
     if isinstance(model, ChatOpenbook) and reads(model.loaded()):
         return Model(model.model_name, model, GPTReader(Reader(model.loaded())))
@@ -59,8 +65,9 @@ def init_model(
     name = model.strip()
     if name == "none":
         return Model(name, None)
-    if name.startswith("openai:"):
-        return Model(name, _server(name, temperature, top_p, seed))
+    if name.startswith(PREFIX):
+        chat = connect(name, timeout=timeout, retries=retries, temperature=temperature, top_p=top_p, seed=seed)
+        return Model(name, chat)
     if name == "bundled" and not (BUNDLED / WEIGHTS).is_file():
         return Model(name, None, note="The bundled GPT's weights are missing: answers are the best sentences.")
     folder = Path(name).expanduser()
@@ -74,42 +81,6 @@ def init_model(
     engine = load_engine(name if name == "bundled" or not folder.exists() else str(folder))
     options: dict[str, Any] = {"temperature": temperature, "top_p": top_p, "seed": seed, "engine": engine}
     if reads(engine):
-        chat = ChatOpenbook(model=name, **options)
-        return Model(name, chat, GPTReader(Reader(engine)), note=tuned.note if tuned is not None else "")
+        reading = ChatOpenbook(model=name, **options)
+        return Model(name, reading, GPTReader(Reader(engine)), note=tuned.note if tuned is not None else "")
     return Model(name, ChatOpenbook(model=name, max_tokens=MAX_TOKENS, **options))
-
-
-def _server(name: str, temperature: float, top_p: float, seed: int) -> BaseChatModel:
-    model, at, address = name.removeprefix("openai:").rpartition("@")
-    if not at or not model or not address.startswith(("http://", "https://")):
-        raise RagError(f"{name!r} is not of the form openai:MODEL@http://host/v1.")
-    try:
-        from langchain.chat_models import init_chat_model
-
-        options: dict[str, Any] = {"temperature": temperature, "top_p": top_p, "seed": seed}
-        # A local server asks for no key, but the client refuses to start without one.
-        import os
-
-        key = os.environ.get("OPENAI_API_KEY") or "none"
-        chat = init_chat_model(
-            model, model_provider="openai", base_url=address, api_key=key, max_retries=1, **options
-        )
-    except ImportError:
-        raise RagError(
-            f"The model {name!r} needs the package langchain-openai: pip install 'openbook[openai]'."
-        ) from None
-    assert isinstance(chat, BaseChatModel)
-    return chat
-
-
-def failure(name: str, error: Exception) -> RagError:
-    """One sentence for what a model's client raised."""
-    reason = " ".join(str(error).split())[:200] or type(error).__name__
-    if name.startswith("openai:"):
-        address = name.rpartition("@")[2]
-        if "onnection" in type(error).__name__ + reason or "imeout" in type(error).__name__:
-            return RagError(
-                f"No model server answers at {address} ({type(error).__name__}): start it, or give another --model."
-            )
-        return RagError(f"The model server at {address} refused: {reason}.")
-    return RagError(f"The model {name} failed: {reason}.")
