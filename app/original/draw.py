@@ -12,6 +12,7 @@ import json
 import os
 import struct
 import sys
+from itertools import pairwise
 from typing import Any
 
 LENGTH = struct.Struct(">Q")
@@ -121,21 +122,26 @@ def _place(page: Any, textpage: Any, index: int, width: int, height: int) -> tup
 
 
 def _lines(places: list[tuple[float, float, float, float]]) -> list[tuple[float, ...]]:
-    """Neighbouring characters of one line (or, in vertical text, column) as one box (left, top, width, height)."""
+    """Characters that follow one another in a line, or on a turned page in a column, as one box each."""
+    steps = list(pairwise(places))
+    turned = sum(abs(b[1] - a[1]) > abs(b[0] - a[0]) for a, b in steps) * 2 > len(steps)
     lines: list[list[float]] = []
-    for left, top, right, bottom in places:
+    for place in places:
+        left, top, right, bottom = (place[1], place[0], place[3], place[2]) if turned else place
         last = lines[-1] if lines else None
         if last is not None and _beside(last, left, top, right, bottom):
             last[:] = min(last[0], left), min(last[1], top), max(last[2], right), max(last[3], bottom)
         else:
             lines.append([left, top, right, bottom])
-    return [tuple(round(v, 5) for v in (a, b, c - a, d - b)) for a, b, c, d in lines]
+    found = [(b, a, d, c) if turned else (a, b, c, d) for a, b, c, d in lines]
+    return [tuple(round(v, 5) for v in (a, b, c - a, d - b)) for a, b, c, d in found]
 
 
 def _beside(last: list[float], left: float, top: float, right: float, bottom: float) -> bool:
-    """Whether a character goes on from a box: beside it at half its height or more, and not far off."""
+    """Whether a character goes on from a box: level with it for half its height or more, and not far off."""
     shared = min(last[3], bottom) - max(last[1], top)
-    return shared > 0.5 * min(bottom - top, last[3] - last[1]) and -0.02 < left - last[2] < 0.06
+    gap = max(left - last[2], last[0] - right)
+    return shared > 0.5 * min(bottom - top, last[3] - last[1]) and gap < 0.06
 
 
 if __name__ == "__main__":
