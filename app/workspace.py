@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from app.conversations import FILE, Conversations
 from app.jobs import Jobs
 from ingest.types import IngestError
 from rag.settings import load
@@ -54,6 +55,7 @@ class Workspace:
         self.model = model
         # A server's answers are computed elsewhere, and side by side.
         self.jobs = Jobs(workers=4 if model.startswith("openai:") else 1)
+        self.conversations = Conversations(store / FILE)
         self._chain = chain
         self._making = threading.Lock()
         self._writing = threading.Lock()
@@ -88,6 +90,12 @@ class Workspace:
     def close(self) -> None:
         """Stops every answer; the server calls it last."""
         self.jobs.close()
+        self.conversations.close()
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the chain with its models is there."""
+        return self._chain is not None
 
     def exists(self) -> bool:
         return (self.store / "store.sqlite3").is_file()
