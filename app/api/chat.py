@@ -1,0 +1,208 @@
+"""``POST /v1/chat/completions``: an answer in OpenAI's shape, whole or as it becomes known."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any, Literal
+
+from anyio import to_thread
+from fastapi import APIRouter, Request
+from starlette.responses import Response, StreamingResponse
+
+from app.api import asking, tokens
+from app.api.annotations import annotate
+from app.api.errors import ApiError, described
+from app.api.shapes import ALIAS, ChatRequest, Choice, Completion, Extra, Reply, Usage
+from app.jobs import Job
+from app.workspace import Workspace
+from rag.settings import load
+from rag.types import Answer, ChainInput
+
+router = APIRouter(prefix="/v1", tags=["chat"])
+PULSE = 10.0  # seconds of silence after which a stream says that it is alive: many proxies give up after 60
+_UNHEARD = "The system message had no effect: this model only quotes."
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """An answer as this request is to get it."""
+
+    content: str
+    finish: Literal["stop", "length"]
+    extra: Extra
+    usage: Usage
+    annotations: list[Any]
+
+    @property
+    def refusal(self) -> str | None:
+        return self.extra.answer.answer if self.extra.answer.refused else None
+
+
+@router.post(
+    "/chat/completions",
+    response_model=Completion,
+    response_model_exclude_none=False,
+    responses={
+        200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "The answer."},
+        **described(400, 404, 413, 429, 500, 502, 503),
+    },
+    operation_id="complete",
+)
+async def complete(request: Request, asked: ChatRequest) -> Any:
+    """Answer the last message from the documents.
+
+    The earlier messages make a follow-up question clear. `annotations` cite what the documents say word for word;
+    `openbook` holds the whole verified answer. With `stream`, text comes only once it is verified.
+    """
+    workspace = asking.workspace_of(request)
+    check_model(workspace, asked.model)
+    job = asking.submit(workspace, asking.owner_of(request), await to_thread.run_sync(_input, asked))
+    base = str(request.base_url)
+    if asked.stream:
+        return await _streamed(workspace, asked, job, base, request.app.state.meter)
+    answer = await asking.answered(request, job)
+    result = await to_thread.run_sync(shape, workspace, asked, answer, base)
+    request.app.state.meter.answered(result.extra.answer, result.usage)
+    reply = Reply(content=result.content, refusal=result.refusal, annotations=result.annotations)
+    return Completion(
+        id=f"chatcmpl-{job.id}",
+        created=int(time.time()),
+        model=asked.model,
+        choices=[Choice(message=reply, finish_reason=result.finish)],
+        usage=result.usage,
+        openbook=result.extra,
+    )
+
+
+def check_model(workspace: Workspace, name: str) -> None:
+    """ApiError for a model that is not here: an answer of another one would mislead."""
+    if name not in (ALIAS, workspace.model):
+        raise ApiError(404, f"There is no model {name[:80]!r} here: ask for {ALIAS!r}.", "model_not_found", "model")
+
+
+def _input(asked: ChatRequest) -> ChainInput:
+    """The chain's input; a system message is put behind the system prompts of a model that writes."""
+    given = asked.asked()
+    if asked.instructions:
+        from rag import prompts
+
+        mine = given.get("prompts", {})
+        names = [f"{kind}_{language}" for kind in ("quote", "compose") for language in ("en", "zh")]
+        said = {name: f"{prompts.text(name, mine)}\n\n{asked.instructions}" for name in names}
+        given["prompts"] = {**mine, **said}
+    return given
+
+
+def shape(workspace: Workspace, asked: ChatRequest, answer: Answer, base: str) -> Result:
+    """The answer cut to what was asked for, with its annotations and numbers of tokens."""
+    chain = workspace.chain()
+    count = tokens.counter(chain)
+    content, finish = answer.answer, "stop"
+    as_json = asked.response_format is not None and asked.response_format.type == "json_object"
+    if as_json:
+        content = _json(answer)
+    for stop in asked.stops:
+        content = content.split(stop, 1)[0]
+    if asked.limit is not None and (short := tokens.shortened(content, asked.limit, count)) != content:
+        content, finish = short, "length"
+    writes = getattr(getattr(chain, "model", None), "writes", True)
+    warnings = [_UNHEARD] if asked.instructions and not writes else []
+    read, written = count(tokens.read(answer)), count(content)
+    return Result(
+        content=content,
+        finish="length" if finish == "length" else "stop",
+        extra=Extra(answer=answer, warnings=warnings),
+        usage=Usage(prompt_tokens=read, completion_tokens=written, total_tokens=read + written),
+        annotations=[] if as_json else annotate(answer, content, base),
+    )
+
+
+def _json(answer: Answer) -> str:
+    """The answer as the JSON object that ``response_format: json_object`` asks for."""
+    citations = [
+        {
+            "n": c.n, "quote": c.quote, "source": PurePath(c.source).name, "title": c.title, "page": c.page,
+            "start": c.start, "end": c.end,
+        }
+        for c in answer.citations
+    ]  # fmt: skip
+    found = {"answer": answer.answer, "refused": answer.refused, "confidence": answer.confidence}
+    return json.dumps({**found, "citations": citations}, ensure_ascii=False)
+
+
+async def _streamed(workspace: Workspace, asked: ChatRequest, job: Job, base: str, meter: Any) -> Response:
+    """Server-sent events; what fails before the model has begun is an ordinary error reply."""
+    events = asking.events(job, PULSE)
+    seen = []
+    async for event in events:
+        seen.append(event)
+        if event is None or event.get("position") != 0:
+            break
+    if job.status == "failed" and job.stage == "waiting":
+        asking.outcome(job)
+    chunks = _chunks(workspace, asked, job, base, meter, _joined(seen, events))
+    return StreamingResponse(
+        chunks, media_type="text/event-stream", headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+    )
+
+
+async def _joined(seen: list[Any], rest: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    """The events that were taken already, and the rest; what holds the rest open ends with this."""
+    async with aclosing(rest):  # type: ignore[type-var]
+        for event in seen:
+            yield event
+        async for event in rest:
+            yield event
+
+
+async def _chunks(
+    workspace: Workspace, asked: ChatRequest, job: Job, base: str, meter: Any, events: AsyncIterator[Any]
+) -> AsyncIterator[str]:
+    head = {
+        "id": f"chatcmpl-{job.id}",
+        "object": "chat.completion.chunk",
+        "created": int(time.time()),
+        "model": asked.model,
+    }
+
+    def chunk(delta: dict[str, Any], finish: str | None = None, **more: Any) -> str:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+        usage = {"usage": None} if counted else {}
+        return _sent({**head, "choices": [choice], **usage, **more})
+
+    counted = asked.stream_options is not None and bool(asked.stream_options.include_usage)
+    yield chunk({"role": "assistant", "content": ""})
+    drafts = (job.asked.get("mode") or load().mode) == "compose"
+    async with aclosing(events) as coming:  # type: ignore[type-var]
+        async for event in coming:
+            if event is None:
+                yield f": {job.stage}, {job.position} before this one\n\n"
+            elif event.keys() & {"stage", "position", "rewritten", "plan"}:
+                yield chunk({}, openbook=event)
+            elif "text" in event and drafts:
+                yield chunk({}, openbook={"draft": event["text"]})  # not yet verified, so not yet content
+    try:
+        answer = asking.outcome(job)
+        result = await to_thread.run_sync(shape, workspace, asked, answer, base)
+    except ApiError as error:
+        yield _sent(error.body())
+        return
+    meter.answered(answer, result.usage)
+    for line in result.content.splitlines(keepends=True):
+        yield chunk({"content": line})
+    last: dict[str, Any] = {"annotations": [a.model_dump() for a in result.annotations]}
+    if result.refusal is not None:
+        last["refusal"] = result.refusal
+    yield chunk(last, result.finish, openbook=result.extra.model_dump(mode="json"))
+    if counted:
+        yield _sent({**head, "choices": [], "usage": result.usage.model_dump()})
+    yield "data: [DONE]\n\n"
+
+
+def _sent(data: dict[str, Any]) -> str:
+    return f"data: {json.dumps(data, ensure_ascii=False)}\n\n"
