@@ -30,7 +30,7 @@ from gpt.engine import Engine
 from gpt.glass.inspect import TokenView, opened, prompt_of, tokens, views
 from gpt.grounding import PASSAGE_TOKENS, prompt_ids, prompt_kinds, start_logprobs
 from gpt.model import GPT, Norm
-from gpt.reader import Reader, Span
+from gpt.reader import Cancelled, Reader, Span
 from gpt.trace import Trace
 
 Method = Literal["erasure", "gradient", "rollout"]
@@ -119,10 +119,15 @@ def attribute(
 
 @torch.inference_mode()
 def attribute_reading(
-    engine: Engine, question: str, passage: str, *, erasures: int = MAX_ERASURES
+    engine: Engine,
+    question: str,
+    passage: str,
+    *,
+    erasures: int = MAX_ERASURES,
+    cancel: threading.Event | None = None,
 ) -> ReadingAttribution:
     """How the reader answers ``question`` from ``passage``. ValueError for a model that was not tuned to read, and for
-    a passage of more tokens than one window of the reader holds."""
+    a passage of more tokens than one window of the reader holds; `gpt.reader.Cancelled` once ``cancel`` is set."""
     model, tokenizer = engine.own()
     shown = tokens(tokenizer, passage)[1:]  # without <bos>
     if not question.strip() or not shown:
@@ -153,7 +158,7 @@ def attribute_reading(
     if best is not None:
         begins = [t.start is not None and t.end is not None and t.start <= best.start < t.end for t in shown]
         at = offset + begins.index(True)
-        erased = whole_view[at] - _hide(visible, prompt, erasures, lambda mask: starts(mask)[:, at])
+        erased = whole_view[at] - _hide(visible, prompt, erasures, lambda mask: starts(mask)[:, at], cancel)
     return ReadingAttribution(
         prompt,
         best,
@@ -176,7 +181,13 @@ def _erase(model: GPT, ids: Tensor, length: int, shown: Sequence[TokenView], log
     return logprobs.cpu()[:, None] - _hide(decode_mask(T, T, "cpu"), shown, erasures, score).T
 
 
-def _hide(visible: Tensor, shown: Sequence[TokenView], erasures: int, score: Callable[[Tensor], Tensor]) -> Tensor:
+def _hide(
+    visible: Tensor,
+    shown: Sequence[TokenView],
+    erasures: int,
+    score: Callable[[Tensor], Tensor],
+    cancel: threading.Event | None = None,
+) -> Tensor:
     """``score`` (rows, …) of masks (rows, T, T) with one token hidden, for every token shown: (tokens, …).
 
     Specials are never hidden: heads rest on the first of them, and without it everything changes. They and the tokens
@@ -189,6 +200,8 @@ def _hide(visible: Tensor, shown: Sequence[TokenView], erasures: int, score: Cal
     own = torch.eye(T, dtype=torch.bool)  # a hidden token still sees itself: no empty softmax
     step = max(1, BATCH_TOKENS // T)
     for first in range(0, len(runs), step):
+        if cancel is not None and cancel.is_set():
+            raise Cancelled
         batch = runs[first : first + step]
         mask = visible.repeat(len(batch), 1, 1)
         for row, run in enumerate(batch):
