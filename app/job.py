@@ -30,6 +30,11 @@ class Event(NamedTuple):
     data: dict[str, Any]
 
 
+def new_id() -> str:
+    """A job's id, which cannot be guessed."""
+    return secrets.token_urlsafe(16)
+
+
 class Job:
     """A question handed to `Jobs`. May be read and stopped from any thread; only `Jobs` writes to it.
 
@@ -39,6 +44,7 @@ class Job:
 
     def __init__(
         self,
+        id: str,
         owner: str,
         lane: str,
         asked: ChainInput,
@@ -49,7 +55,7 @@ class Job:
         on_stop: Callable[[Job], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.id = secrets.token_urlsafe(16)
+        self.id = id
         self.owner, self.lane, self.asked, self.chain = owner, lane, asked, chain
         self.cancel = threading.Event()
         self.freed = threading.Event()  # set once nothing is computed for it any more

@@ -15,14 +15,14 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
-from app.job import Event, Job, Status
+from app.job import Event, Job, Status, new_id
 from ingest.types import IngestError
 from rag.types import Cancelled, ChainInput, RagError
 
 if TYPE_CHECKING:
     from app.workspace import Chain
 
-__all__ = ["Busy", "Event", "Job", "Jobs", "Status"]
+__all__ = ["Busy", "Event", "Job", "Jobs", "Status", "new_id"]
 
 log = logging.getLogger("openbook.app")
 KEPT = 600.0  # seconds an ended job can be found, by a page that was away
@@ -67,12 +67,14 @@ class Jobs:
         *,
         lane: str = "",
         keep: float = 30.0,
+        id: str = "",
         on_end: Callable[[Job], None] | None = None,
     ) -> Job:
         """Queues a question; ``chain`` is called by the worker, for it may have to load the models first.
 
         ``keep``: seconds the job goes on when nobody reads its events (a page that is loaded again finds it); 0 for
-        readers who cannot come back: it stops with the last of them. ``on_end`` is called once, in the thread that
+        readers who cannot come back: it stops with the last of them. ``id``: from `new_id`, where it has to be known
+        before. ``on_end`` is called once, in the thread that
         ended the job, before readers see its last event. Busy when too many wait.
         """
 
@@ -82,23 +84,41 @@ class Jobs:
             if on_end is not None:
                 on_end(job)
 
-        job = Job(owner, lane, asked, chain, keep=keep, on_end=ended, on_stop=self._withdraw, clock=self._clock)
+        job = Job(
+            id or new_id(),
+            owner,
+            lane,
+            asked,
+            chain,
+            keep=keep,
+            on_end=ended,
+            on_stop=self._withdraw,
+            clock=self._clock,
+        )
         with self._lock:
-            if self._closing:
-                raise Busy("jobs.closing", 30)
-            waiting = self._order()
-            mine = sum(other.owner == owner for other in waiting)
-            wait = 1 + int(len(waiting) * self._took / self._workers)
-            if mine >= MAX_WAITING_OF_ONE:
-                raise Busy("jobs.busy_owner", wait, n=mine)
-            if len(waiting) >= MAX_WAITING:
-                raise Busy("jobs.busy", wait, n=len(waiting))
+            self._admit(owner)
             self._known[job.id] = job
             self._turns.setdefault(owner, OrderedDict()).setdefault(lane, deque()).append(job)
             self._start()
             self._tell()
             self._changed.notify_all()
         return job
+
+    def admit(self, owner: str) -> None:
+        """Busy when the owner's next question would not be taken."""
+        with self._lock:
+            self._admit(owner)
+
+    def _admit(self, owner: str) -> None:
+        if self._closing:
+            raise Busy("jobs.closing", 30)
+        waiting = self._order()
+        mine = sum(other.owner == owner for other in waiting)
+        wait = 1 + int(len(waiting) * self._took / self._workers)
+        if mine >= MAX_WAITING_OF_ONE:
+            raise Busy("jobs.busy_owner", wait, n=mine)
+        if len(waiting) >= MAX_WAITING:
+            raise Busy("jobs.busy", wait, n=len(waiting))
 
     def get(self, id: str, owner: str) -> Job | None:
         """The job, open or ended not long ago; None for one of another owner."""
