@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import sys
+from pathlib import Path
 
 from ingest.command_line import Parser
 
@@ -19,34 +19,48 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--port", type=int, default=7860)
     flags.add_argument("--store", help="folder of the index (default: OPENBOOK_STORE or .openbook)")
     flags.add_argument("--model", help="model that answers (default: OPENBOOK_MODEL or bundled)")
+    flags.add_argument("--certfile", type=Path, help="certificate (PEM) to serve https with")
+    flags.add_argument("--keyfile", type=Path, help="its private key (PEM), readable by you alone")
+    flags.epilog = "python -m app password --help, python -m app key --help: who may come in from elsewhere."
     return flags
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Serves the page until interrupted. 0 after Ctrl+C, 2 when it could not start."""
-    chosen = parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    if given[:1] in (["password"], ["key"]):
+        from app.guard import command
+
+        return command.main(given)
+    chosen = parser().parse_args(given)
+    from app.guard import logs, wire
+    from app.guard.access import AccessError
     from app.i18n import console_language, say
-    from app.launch import USER, LaunchError, check
+    from app.launch import LaunchError, check, doors, said
     from app.server import build_server, serve
     from app.ui import build_ui
     from app.workspace import Workspace
     from rag.settings import load
     from rag.types import RagError
 
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    logs.configure()
     language = console_language()
-    password = os.environ.get("OPENBOOK_PASSWORD", "")
     try:
         settings = load(store=chosen.store, model=chosen.model)
-        check(chosen.host, chosen.port, password)  # before the models are touched
+        access = doors()
+        check(chosen.host, chosen.port, access())  # before the models are touched
+        tls = wire.check_tls(chosen.certfile, chosen.keyfile)
+    except AccessError as error:
+        print(said(error), file=sys.stderr)
+        return 2
     except (RagError, LaunchError) as error:
         print(error, file=sys.stderr)
         return 2
 
     def ready(url: str) -> None:
         print(say(language, "launch.serving", url=url), flush=True)
-        if password:
-            print(say(language, "launch.password", user=USER), flush=True)
+        if access().users:
+            print(say(language, "launch.password", user=", ".join(access().users)), flush=True)
         if not workspace.exists():
             print(say(language, "launch.no_store", store=settings.store), file=sys.stderr, flush=True)
         trouble = workspace.trouble()
@@ -55,10 +69,10 @@ def main(arguments: list[str] | None = None) -> int:
             print(said, file=sys.stderr, flush=True)
 
     workspace = Workspace(settings.store, settings.model)
-    page = build_ui(store=settings.store, model=settings.model, warm=True)
+    page = build_ui(workspace, warm=True)
     try:
-        application = build_server(workspace, page, host=chosen.host, port=chosen.port, password=password)
-        serve(application, chosen.host, chosen.port, ready=ready)
+        application = build_server(workspace, page, host=chosen.host, access=access)
+        serve(application, chosen.host, chosen.port, ready=ready, tls=tls)
     except LaunchError as error:
         print(error, file=sys.stderr)
         return 2

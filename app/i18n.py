@@ -10,9 +10,10 @@ import json
 import os
 from html import escape
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import gradio as gr
+if TYPE_CHECKING:
+    import gradio as gr
 
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
@@ -67,6 +68,8 @@ def console_language() -> Language:
 
 def first_paint() -> gr.I18n:
     """The same tables for Gradio's own labels, so that the first paint is in the browser's language."""
+    import gradio as gr  # 2 s, which the commands of the terminal need not wait
+
     return gr.I18n(
         **{"en": TEXT["en"], "zh": TEXT["zh"], "zh-CN": TEXT["zh"], "zh-TW": TEXT["zh"], "zh-HK": TEXT["zh"]}
     )

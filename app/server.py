@@ -5,52 +5,61 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import gradio as gr
 import uvicorn
 from fastapi import FastAPI
+from starlette.routing import Mount
 
+from app import guard
+from app.guard import wire
+from app.guard.access import Access
+from app.guard.fence import Fence
+from app.guard.handlers import seal
+from app.guard.limits import Bounds
+from app.guard.origin import is_loopback
 from app.i18n import console_language, say
-from app.launch import LaunchError, options
+from app.launch import LaunchError, options, script
 from app.workspace import Workspace
 
-# What Gradio's own `launch` takes and a mounted page does not need: address, share links, a browser window.
-_LAUNCH_ONLY = {"server_name", "server_port", "share", "inbrowser", "strict_cors", "quiet"}
-SCHEME = "http"  # certificates are the business of a proxy in front
 _GRACE = 2  # seconds that open streams get to end after Ctrl+C; an event stream of the page never ends by itself
 
 
 def build_server(
-    workspace: Workspace, page: gr.Blocks, *, host: str = "127.0.0.1", port: int | None = None, password: str = ""
+    workspace: Workspace,
+    page: gr.Blocks,
+    *,
+    host: str = "127.0.0.1",
+    access: Callable[[], Access] = Access,
+    bounds: Bounds | None = None,
+    without: Iterable[str] = (),
 ) -> FastAPI:
     """The application that serves ``page`` and the interfaces for programs over ``workspace``.
 
-    ``host`` decides which Host headers are answered, ``password`` who may come in: see `app.launch`.
+    ``host`` decides which Host headers are answered, ``access`` (see `app.launch.doors`) who may come in.
+    ``without`` leaves guards out: the names of `app.guard.NAMES`, "fence", "bind" and "seal".
     """
-    chosen = options(host, port, password)
-    middleware = chosen["app_kwargs"].pop("middleware")
-    server = FastAPI(title="Openbook", docs_url=None, redoc_url=None, openapi_url=None, middleware=middleware)
+    left_out = set(without)
+    guards = guard.middleware(access, local_only=is_loopback(host), scripts=[script()], bounds=bounds, without=left_out)
+    server = FastAPI(title="Openbook", docs_url=None, redoc_url=None, openapi_url=None, middleware=guards)
     server.state.workspace = workspace
-    mounted = {name: value for name, value in chosen.items() if name not in _LAUNCH_ONLY}
-    gr.mount_gradio_app(server, page, "/", server_name=host, server_port=port or 0, **mounted)
+    if "seal" not in left_out:
+        seal(page)
+    gr.mount_gradio_app(server, page, "/", server_name=host, **options())
+    mounted = server.routes[-1]
+    assert isinstance(mounted, Mount)
+    mounted.app = Fence(mounted.app, page.fns, bind="bind" not in left_out, closed="fence" not in left_out)
     return server
 
 
 class Server(uvicorn.Server):
     """Uvicorn that says when it listens."""
 
-    def __init__(self, application: FastAPI, ready: Callable[[], None]) -> None:
+    def __init__(self, application: FastAPI, ready: Callable[[], None], tls: dict[str, Any]) -> None:
         super().__init__(
-            uvicorn.Config(
-                application,
-                log_level="warning",
-                access_log=False,
-                server_header=False,
-                ws="none",
-                lifespan="on",
-                timeout_graceful_shutdown=_GRACE,
-            )
+            uvicorn.Config(application, lifespan="on", timeout_graceful_shutdown=_GRACE, **wire.options(), **tls)
         )
         self._ready = ready
 
@@ -73,15 +82,19 @@ def listen(host: str, port: int) -> socket.socket:
     return sock
 
 
-def address(host: str, port: int) -> str:
+def address(host: str, port: int, scheme: str = "http") -> str:
     """What to type into a browser on this computer."""
     name = {"0.0.0.0": "localhost", "::": "localhost"}.get(host.strip("[]"), host.strip("[]"))
-    return f"{SCHEME}://{f'[{name}]' if ':' in name else name}:{port}/"
+    return f"{scheme}://{f'[{name}]' if ':' in name else name}:{port}/"
 
 
-def serve(application: FastAPI, host: str, port: int, *, ready: Callable[[str], None]) -> None:
-    """Serves until interrupted. ``ready`` is called with the address once the page answers."""
+def serve(
+    application: FastAPI, host: str, port: int, *, ready: Callable[[str], None], tls: dict[str, Any] | None = None
+) -> None:
+    """Serves until interrupted. ``ready`` is called with the address once the page answers; ``tls`` comes from
+    `app.guard.wire.check_tls`."""
     sock = listen(host, port)
-    server = Server(application, lambda: ready(address(host, sock.getsockname()[1])))
+    scheme = "https" if tls else "http"
+    server = Server(application, lambda: ready(address(host, sock.getsockname()[1], scheme)), tls or {})
     with contextlib.closing(sock), contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=[sock])
