@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,12 +20,15 @@ from langchain_core.runnables.config import run_in_executor
 
 from ingest.types import IngestError
 from rag import history as turns
+from rag import prompts as templates
 from rag.calibration import Calibration
 from rag.models import Model, init_model
 from rag.quote import Quoter, SentenceVectors
 from rag.retriever import OpenbookRetriever
+from rag.server import RETRIES, TIMEOUT
 from rag.settings import check_question, load
-from rag.stages import REFUSALS, Stages
+from rag.shown import REFUSALS
+from rag.stages import Stages
 from rag.state import State, check
 from rag.types import Answer, AnswerEvent, Cancelled, ChainInput, Mode, RagError
 
@@ -44,27 +47,50 @@ def build_chain(
     seed: int = 0,
     k: int = 5,
     mode: Mode = "quote",
+    strategy: str = "direct",
+    prompts: str | Path | Mapping[str, str] | None = None,
+    timeout: float = TIMEOUT,
+    retries: int = RETRIES,
     calibration: Calibration | None = None,
 ) -> AnswerChain:
     """A chain over a store (or any LangChain retriever) and a model (a name, or any LangChain chat model).
 
+    ``strategy``: one of `rag.strategies.names`, for questions that name none. ``prompts``: templates by name, or a
+    folder of them. ``timeout`` (seconds of silence) and ``retries`` are for a model server.
+
     RagError or ingest's StoreError with one sentence for settings out of range, a missing or empty store
     and an unknown model.
     """
-    settings = load(temperature=temperature, top_p=top_p, seed=seed, k=k, mode=mode)
+    settings = load(
+        temperature=temperature,
+        top_p=top_p,
+        seed=seed,
+        k=k,
+        mode=mode,
+        strategy=strategy,
+        timeout=timeout,
+        retries=retries,
+    )
+    own = templates.load_folder(Path(prompts)) if isinstance(prompts, str | Path) else templates.check(prompts)
     found = retriever if retriever is not None else OpenbookRetriever(store=store, k=k)
     searcher, place = None, None
     if isinstance(found, OpenbookRetriever):
         searcher = found.searcher  # opened now: a missing store is told before the first question
         place = searcher.store.directory
     generator = init_model(
-        model, temperature=settings.temperature, top_p=settings.top_p, seed=settings.seed, store=place
+        model,
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        seed=settings.seed,
+        store=place,
+        timeout=settings.timeout,
+        retries=settings.retries,
     )
     # Loaded by the searcher itself at the first question in a language the encoder knows.
     vectors = SentenceVectors(_Late(searcher)) if searcher is not None else None
     stages = Stages(found, generator, Quoter(calibration, vectors))
-    defaults = settings.model_dump(include={"temperature", "top_p", "seed", "k", "mode"})
-    return AnswerChain(stages, defaults)
+    defaults = settings.model_dump(include={"temperature", "top_p", "seed", "k", "mode", "strategy"})
+    return AnswerChain(stages, defaults, own)
 
 
 class _Late:
@@ -83,9 +109,10 @@ class AnswerChain(Runnable[str | ChainInput, Answer]):
     The same question, settings and seed give the same answer by every door.
     """
 
-    def __init__(self, stages: Stages, defaults: dict[str, Any]) -> None:
+    def __init__(self, stages: Stages, defaults: dict[str, Any], prompts: Mapping[str, str] | None = None) -> None:
         self.stages = stages
         self.defaults = defaults
+        self.prompts = dict(prompts or {})
         self.rewriting: Runnable[State, State] = RunnableLambda(stages.rewrite).with_config(run_name="rewrite")
         self.searching: Runnable[State, State] = RunnableLambda(stages.retrieve).with_config(run_name="retrieve")
         self.reading: Runnable[State, State] = RunnableLambda(stages.read).with_config(run_name="read")
@@ -158,10 +185,15 @@ class AnswerChain(Runnable[str | ChainInput, Answer]):
             yield {"stage": "writing"}
             began = time.perf_counter()
             shown = ""
+            planned: list[str] = []
             for delta in self.stages.writer.write(state, config):
                 check(state)
-                shown += delta
-                yield {"text": delta}
+                if state["plan"] != planned:
+                    planned = state["plan"]
+                    yield {"plan": planned}
+                if delta:
+                    shown += delta
+                    yield {"text": delta}
             state["timings"]["writing"] = time.perf_counter() - began
             began = time.perf_counter()
             answer = self.verifying.invoke(state, config)
@@ -203,10 +235,10 @@ class AnswerChain(Runnable[str | ChainInput, Answer]):
             seed=settings.seed,
             k=settings.k,
             mode=settings.mode,
-            strategy=str(asked.get("strategy") or "direct"),
+            strategy=settings.strategy,
             pinned=pinned,
             dropped=dropped,
-            prompts=overrides(asked.get("prompts")),
+            prompts={**self.prompts, **templates.check(asked.get("prompts"))},
             calls=0,
             plan=[],
             cancel=asked.get("cancel"),
@@ -229,15 +261,6 @@ def chunk_ids(asked: dict[str, Any], name: str) -> list[int]:
     if len(given) > MAX_CHOSEN:
         raise RagError(f"{name} holds {len(given):,} passages, but at most {MAX_CHOSEN} can be chosen.")
     return list(dict.fromkeys(given))
-
-
-def overrides(given: object) -> dict[str, str]:
-    """Templates by name; RagError for anything that is not text by text."""
-    if given is None:
-        return {}
-    if not isinstance(given, dict) or any(not isinstance(x, str) for pair in given.items() for x in pair):
-        raise RagError("prompts must be templates by name, both of them text.")
-    return dict(given)
 
 
 #: What a caller of the chain may have to show: one sentence each.

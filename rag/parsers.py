@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from langchain_core.output_parsers import BaseOutputParser
@@ -17,6 +17,7 @@ _LINE = re.compile(
     r"^\s*(?:[-*•]\s*|\d+[.)]\s+)?[“\"「『'](?P<quote>.+?)[”\"」』']?\s*[.,。]?\s*(?:\[(?P<n>\d{1,3})\])?\s*$"
 )
 _PLAIN = re.compile(r"^\s*(?P<quote>.+?)\s*(?:\[(?P<n>\d{1,3})\])\s*$")
+_OPEN, _CLOSE = "<think>", "</think>"
 _THINK = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
 
 
@@ -40,6 +41,36 @@ class AnswerParser(BaseOutputParser[Written]):
     @property
     def _type(self) -> str:
         return "openbook-answer"
+
+
+def split_thinking(text: str) -> tuple[str, str]:
+    """(what the model thought, its answer); without marks all of it is the answer, without an end none of it is."""
+    before, closed, after = text.partition(_CLOSE)
+    if not closed:
+        thought = before.lstrip().startswith(_OPEN)
+        return (before.strip().removeprefix(_OPEN).strip(), "") if thought else ("", before.strip())
+    return before.strip().removeprefix(_OPEN).strip(), after.strip()
+
+
+def hide_thinking(pieces: Iterable[str]) -> Iterator[str]:
+    """The pieces of an answer as they come, without the thinking that it may begin with."""
+    held, hidden = "", None  # hidden: None while it is not yet clear whether the text begins with thinking
+    for piece in pieces:
+        if hidden is False:
+            yield piece
+            continue
+        held += piece
+        start = held.lstrip()
+        if hidden is None and not _OPEN.startswith(start[: len(_OPEN)]):
+            hidden = False
+            yield held
+        elif _CLOSE in held:
+            hidden = False
+            yield held.partition(_CLOSE)[2].lstrip()
+        else:
+            hidden = None if len(start) < len(_OPEN) else True
+    if hidden is None:
+        yield held
 
 
 def locate(text: str, sources: Sequence[Source]) -> list[Citation]:

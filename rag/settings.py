@@ -13,6 +13,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from rag.strategies.names import NAMES, Name
 from rag.types import Mode, RagError
 
 MAX_QUESTION = 10_000  # characters: far above any question, below anything that would stall the encoder
@@ -30,6 +31,10 @@ class Settings(BaseSettings):
     seed: int = Field(0, ge=0, lt=2**63)
     k: int = Field(5, ge=1, le=50)
     mode: Mode = "quote"
+    strategy: Name = "direct"
+    prompts: Path | None = None
+    timeout: float = Field(60.0, ge=1.0, le=3600.0)
+    retries: int = Field(2, ge=0, le=10)
 
     @classmethod
     def settings_customise_sources(
@@ -51,6 +56,10 @@ _RANGES = {
     "mode": "quote or compose",
     "model": "bundled, none, a model folder, a hub id, or openai:MODEL@http://host/v1",
     "store": "a folder",
+    "strategy": f"one of {', '.join(NAMES)}",
+    "prompts": "a folder of prompt templates",
+    "timeout": "seconds from 1 to 3600 that a model server may be silent",
+    "retries": "a whole number from 0 to 10",
 }
 
 

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from typing import cast
 
-from langchain_core.output_parsers import StrOutputParser
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableConfig
 
 from ingest.fold import language
 from rag import history, parsers, prompts, words
+from rag.calling import say
 from rag.finding import favoured, find
-from rag.models import Model, failure
-from rag.quote import Quoter
+from rag.models import Model
+from rag.quote import Draft, Quoter
 from rag.retriever import OpenbookRetriever
+from rag.shown import REFUSALS, quotation
 from rag.state import State
 from rag.texts import text_of
 from rag.types import Answer, Citation, Language
 from rag.verify import verify_citations, verify_composed
 from rag.writing import Writer
-
-REFUSALS: dict[str, str] = {"en": "Not in your documents.", "zh": "文档中没有答案。"}
 
 
 class Stages:
@@ -28,7 +27,7 @@ class Stages:
 
     def __init__(self, retriever: BaseRetriever, model: Model, quoter: Quoter) -> None:
         self.retriever, self.model, self.quoter = retriever, model, quoter
-        self.writer = Writer(retriever, model)
+        self.writer = Writer(retriever, model, self.look, self.draw)
 
     def rewrite(self, state: State, config: RunnableConfig) -> State:
         """A follow-up question made to stand alone: by rules, or by a model that writes."""
@@ -39,12 +38,10 @@ class Stages:
             turns = [turn.model_copy(update={"content": searcher.bare(turn.text)}) for turn in turns]
         rewritten = history.rewrite(question, turns)
         if rewritten != question and self.model.writes and self.model.chat is not None:
-            chain = prompts.template("rewrite", language(question)) | self.model.chat | StrOutputParser()
-            try:
-                said = chain.invoke({"question": question, "history": turns}, config)
-            except Exception as error:
-                raise failure(self.model.name, error) from error
+            template = prompts.template("rewrite", language(question), state["prompts"])
+            asked = template.invoke({"question": question, "history": turns}, config)
             state["calls"] += 1
+            said = "".join(say(self.model, asked, config, {}, state.get("cancel")))
             line = parsers.AnswerParser().parse(said).text.strip().split("\n")[0].strip("“”\"「」 ")
             rewritten = line if 0 < len(line) <= 500 else rewritten
         state["rewritten"] = rewritten
@@ -74,16 +71,21 @@ class Stages:
             translated=translated,
         )
         state["scored"] = scored
-        state["draft"] = self.quoter.quote(
-            scored,
-            sources,
-            temperature=state["temperature"],
-            top_p=state["top_p"],
-            seed=state["seed"],
-        )
+        state["draft"] = self.draw(state, state["temperature"], state["seed"])
         state["prompt"] = ""
         state["written"] = None
         return state
+
+    def draw(self, state: State, temperature: float, seed: int) -> Draft:
+        """Quotations out of what was read; the most probable ones at temperature 0."""
+        return self.quoter.quote(
+            state["scored"], state["sources"], temperature=temperature, top_p=state["top_p"], seed=seed
+        )
+
+    def look(self, state: State, question: str, config: RunnableConfig) -> State:
+        """The state of another question in the same scope, retrieved and read on its own."""
+        part = State(**{**state, "rewritten": question, "vector": None, "warnings": [], "calls": 0, "pinned": []})
+        return self.read(self.retrieve(part, config))
 
     def verify(self, state: State) -> Answer:
         """Nothing leaves unverified: quotations are compared with the stored text, claims with their passages."""
@@ -108,7 +110,8 @@ class Stages:
             if not citations:
                 refused = True
             elif not text:
-                text = "\n".join(quotation(c) for c in citations)
+                lay = state.get("layout")
+                text = lay(citations) if lay is not None else "\n".join(quotation(c) for c in citations)
         if refused:
             text, citations = REFUSALS[state["language"]], []
         cited = {c.n for c in citations}
@@ -132,9 +135,3 @@ class Stages:
             plan=state["plan"],
             trace=state.get("trace"),
         )
-
-
-def quotation(citation: Citation) -> str:
-    """A quotation as the answer shows it."""
-    quote = " ".join(citation.quote.split())
-    return f"{quote} [{citation.n}]" if citation.exact else f"“{quote}” [{citation.n}]"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, TypedDict
 
 import numpy as np
@@ -46,6 +47,7 @@ class State(TypedDict, total=False):
     prompt: str
     written: Written | None
     quoted: list[Citation]  # by a model that points at runs of the passages
+    layout: Callable[[Sequence[Citation]], str]  # the text of the answer, of the citations that were verified
 
 
 def check(state: State) -> None:

@@ -136,14 +136,28 @@ class Token(BaseModel):
     top: list[tuple[str, float]] = Field(default_factory=list)
 
 
+class Step(BaseModel):
+    """Something that was said on the way to the answer and is no part of it: reasoning, samples, scores, notes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: str
+    text: str
+    seed: int | None = None
+
+
 class Trace(BaseModel):
-    """Why this answer: the best candidates of the search and the best sentences in them, each at most 30."""
+    """Why this answer: the best candidates of the search and the best sentences in them, each at most 30.
+
+    ``steps``: what the strategy did before the answer, in order.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     candidates: list[Candidate] = Field(default_factory=list)
     considered: int = Field(default=0, description="passages that either leg brought in")
     sentences: list[Weighed] = Field(default_factory=list)
+    steps: list[Step] = Field(default_factory=list)
     weight: float | None = Field(default=None, description="of the vectors beside the words in the fused score")
     tokens: list[Token] = Field(default_factory=list, description="what a model of ours wrote, at most 512")
 
