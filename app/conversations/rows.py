@@ -10,9 +10,10 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from app.conversations.records import ConversationError, NotFound, StoredTurn
+from app.conversations.records import Conversation, ConversationError, NotFound, StoredTurn
 from rag.types import Answer
 
+MAX_TITLE = 200  # characters
 MAX_ANSWER = 16 * 2**20  # bytes of JSON; an answer with 50 passages and its trace has 0.3 MiB
 _COLUMNS = (
     "t.id, c.id, t.parent, t.chosen, t.question, t.options, t.status, t.job, {answer}, t.error, t.seconds, t.created, "
@@ -22,6 +23,22 @@ _FROM = "SELECT " + _COLUMNS + " FROM turn t JOIN conversation c ON c.number = t
 SELECT = _FROM.format(answer="t.answer")
 BARE = _FROM.format(answer="NULL")  # where the tree is all that matters
 Row = tuple[Any, ...]
+
+
+def listed(row: Row, snippet: str = "") -> Conversation:
+    """A conversation of the list, from its number, id, title, times and turns."""
+    _, id, title, created, updated, turns = row
+    return Conversation(id, title, created, updated, turns, snippet)
+
+
+def clean(text: str) -> str:
+    """Without lone surrogates, which no UTF-8 file can hold."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def one_line(text: str) -> str:
+    """A title: on one line, without what cannot be seen."""
+    return "".join(c for c in " ".join(clean(text).split()) if c.isprintable())[:MAX_TITLE].strip()
 
 
 def packed(answer: Answer | None) -> bytes | None:
@@ -57,15 +74,18 @@ def thread(found: Sequence[Row]) -> list[StoredTurn]:
     return shown
 
 
+def every(found: Sequence[Row]) -> list[StoredTurn]:
+    """All the turns, each with its place in its own thread."""
+    beside, numbers = _by_parent(found), _numbers(found)
+    return [_turn(row, numbers[row[0]], beside[row[2]]) for row in found]
+
+
 def one(found: Sequence[Row], turn_id: int) -> StoredTurn:
     """The turn with this id among the rows of its conversation."""
-    rows = {row[0]: row for row in found}
-    if turn_id not in rows:
+    row = next((row for row in found if row[0] == turn_id), None)
+    if row is None:
         raise NotFound
-    number, parent = 0, rows[turn_id][2]
-    while parent is not None:
-        number, parent = number + 1, rows[parent][2]
-    return _turn(rows[turn_id], number, _by_parent(found)[rows[turn_id][2]])
+    return _turn(row, _numbers(found)[turn_id], _by_parent(found)[row[2]])
 
 
 def before(found: Sequence[Row], turn_id: int) -> list[StoredTurn]:
@@ -77,6 +97,14 @@ def before(found: Sequence[Row], turn_id: int) -> list[StoredTurn]:
         path.append(rows[parent])
         parent = rows[parent][2]
     return [_turn(row, number, beside[row[2]]) for number, row in enumerate(reversed(path))]
+
+
+def _numbers(found: Iterable[Row]) -> dict[int, int]:
+    """Turn id -> how many turns lead to it."""
+    numbers: dict[int, int] = {}
+    for row in found:  # a parent is older than what follows it
+        numbers[row[0]] = 0 if row[2] is None else numbers[row[2]] + 1
+    return numbers
 
 
 def _by_parent(found: Iterable[Row]) -> dict[int | None, list[Row]]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from app.conversations import rows, search
 from app.conversations.database import Database
+from app.conversations.export import export
 from app.conversations.records import RATINGS, Conversation, ConversationError, NotFound, Rating, StoredTurn
 from app.job import Status
 from rag.settings import MAX_QUESTION
@@ -21,8 +22,7 @@ from rag.types import Answer
 FILE = "conversations.sqlite3"
 MAX_CONVERSATIONS = 5000  # of one owner
 MAX_TURNS = 500  # of one conversation, with earlier versions
-MAX_TITLE = 200  # characters, as the two below
-MAX_COMMENT = 2000
+MAX_COMMENT = 2000  # characters, as the next
 MAX_REASON, MAX_REASONS = 40, 8
 Page = list[Conversation]
 Thread = list[StoredTurn]
@@ -51,12 +51,12 @@ class Conversations:
             held = db.execute("SELECT count(*) FROM conversation WHERE owner = ?", (owner,)).fetchone()[0]
             if held >= MAX_CONVERSATIONS:
                 raise ConversationError("conversations.too_many", n=held)
-            values = (id, owner, _title(title), now, now)
+            values = (id, owner, rows.one_line(title), now, now)
             cursor = db.execute(
                 "INSERT INTO conversation(id, owner, title, created, updated) VALUES(?, ?, ?, ?, ?)", values
             )
-            self._index_title(db, int(cursor.lastrowid or 0), _title(title))
-        return Conversation(id, _title(title), now, now, 0)
+            self._index_title(db, int(cursor.lastrowid or 0), rows.one_line(title))
+        return Conversation(id, rows.one_line(title), now, now, 0)
 
     def get(self, owner: str, id: str) -> Conversation:
         """One conversation, as in `list`."""
@@ -64,7 +64,7 @@ class Conversations:
             row = db.execute(f"{_LIST} AND c.id = ?", (owner, id)).fetchone()
         if row is None:
             raise NotFound
-        return Conversation(*row[1:])
+        return rows.listed(row)
 
     def list(self, owner: str, query: str = "", limit: int = 50, offset: int = 0) -> Page:
         """The owner's conversations, newest first; with a query those where it stands in a turn or the title."""
@@ -77,7 +77,7 @@ class Conversations:
         with self._file.reading() as db:
             listed = db.execute(_LIST + found + order, bound).fetchall()
             snippets = {row[0]: self._snippet(db, row[0], query, wanted) for row in listed} if wanted else {}
-        return [Conversation(*row[1:], snippets.get(row[0], "")) for row in listed]
+        return [rows.listed(row, snippets.get(row[0], "")) for row in listed]
 
     def _snippet(self, db: sqlite3.Connection, number: int, query: str, wanted: str) -> str:
         hit = db.execute(
@@ -91,12 +91,12 @@ class Conversations:
 
     def rename(self, owner: str, id: str, title: str) -> None:
         """An empty title is refused."""
-        if not _title(title):
+        if not rows.one_line(title):
             raise ConversationError("conversations.no_title")
         with self._file.writing() as db:
             number = self._number(db, owner, id)
-            db.execute("UPDATE conversation SET title = ? WHERE number = ?", (_title(title), number))
-            self._index_title(db, number, _title(title))
+            db.execute("UPDATE conversation SET title = ? WHERE number = ?", (rows.one_line(title), number))
+            self._index_title(db, number, rows.one_line(title))
 
     def delete(self, owner: str, id: str) -> None:
         """Deletes it with its turns; their words are overwritten in the file."""
@@ -123,6 +123,13 @@ class Conversations:
             number = self._number(db, owner, id)
             found = db.execute(f"{rows.SELECT} WHERE t.conversation = ? ORDER BY t.id", (number,)).fetchall()
         return rows.thread(found)
+
+    def every(self, owner: str, id: str) -> Thread:
+        """All versions of all turns, in the order they were asked."""
+        with self._file.reading() as db:
+            number = self._number(db, owner, id)
+            found = db.execute(f"{rows.SELECT} WHERE t.conversation = ? ORDER BY t.id", (number,)).fetchall()
+        return rows.every(found)
 
     def turn(self, owner: str, turn_id: int) -> StoredTurn:
         """Any version of any turn."""
@@ -184,7 +191,7 @@ class Conversations:
         options: Mapping[str, Any],
         job: str,
     ) -> int:
-        question = _clean(question.strip())[:MAX_QUESTION]  # the chain refuses longer ones by name
+        question = rows.clean(question.strip())[:MAX_QUESTION]  # the chain refuses longer ones by name
         held = db.execute("SELECT count(*) FROM turn WHERE conversation = ?", (number,)).fetchone()[0]
         if held >= MAX_TURNS:
             raise ConversationError("conversations.too_long", n=held)
@@ -202,7 +209,7 @@ class Conversations:
         db.execute("UPDATE conversation SET updated = ? WHERE number = ?", (now, number))
         title = db.execute("SELECT title FROM conversation WHERE number = ?", (number,)).fetchone()[0]
         if not title:
-            title = _title(search.title(question))
+            title = rows.one_line(search.title(question))
             db.execute("UPDATE conversation SET title = ? WHERE number = ?", (title, number))
             self._index_title(db, number, title)
         return turn_id
@@ -228,12 +235,12 @@ class Conversations:
         """Feedback on an answer; "" takes it back."""
         if rating not in RATINGS:
             raise ConversationError("conversations.bad_rating")
-        codes = [_clean(str(reason))[:MAX_REASON] for reason in reasons][:MAX_REASONS] if rating else []
+        codes = [rows.clean(str(reason))[:MAX_REASON] for reason in reasons][:MAX_REASONS] if rating else []
         with self._file.writing() as db:
             self._conversation(db, owner, turn_id)
             db.execute(
                 "UPDATE turn SET rating = ?, reasons = ?, comment = ? WHERE id = ?",
-                (rating, json.dumps(codes), _clean(comment).strip()[:MAX_COMMENT] if rating else "", turn_id),
+                (rating, json.dumps(codes), rows.clean(comment).strip()[:MAX_COMMENT] if rating else "", turn_id),
             )
 
     def rated(self, owner: str | None = None, rating: Rating = "down") -> Iterator[tuple[str, StoredTurn]]:
@@ -246,6 +253,10 @@ class Conversations:
         for name, turn_id in listed:
             with contextlib.suppress(NotFound):  # deleted meanwhile
                 yield name, self.turn(name, turn_id)
+
+    def export(self, owner: str, id: str, form: str) -> str:
+        """The conversation as "markdown" or "json"."""
+        return export(self, owner, id, form)
 
     def close(self) -> None:
         self._file.close()
@@ -273,13 +284,3 @@ class Conversations:
         if row is None:
             raise NotFound
         return int(row[0])
-
-
-def _clean(text: str) -> str:
-    """Without lone surrogates, which no UTF-8 file can hold."""
-    return text.encode("utf-8", "replace").decode()
-
-
-def _title(text: str) -> str:
-    """On one line, without what cannot be seen."""
-    return "".join(c for c in " ".join(_clean(text).split()) if c.isprintable())[:MAX_TITLE].strip()
