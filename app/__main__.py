@@ -21,7 +21,10 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--model", help="model that answers (default: OPENBOOK_MODEL or bundled)")
     flags.add_argument("--certfile", type=Path, help="certificate (PEM) to serve https with")
     flags.add_argument("--keyfile", type=Path, help="its private key (PEM), readable by you alone")
-    flags.epilog = "python -m app password --help, python -m app key --help: who may come in from elsewhere."
+    flags.epilog = (
+        "python -m app mcp --help: for agents. "
+        "python -m app password --help, python -m app key --help: who may come in from elsewhere."
+    )
     return flags
 
 
@@ -32,6 +35,10 @@ def main(arguments: list[str] | None = None) -> int:
         from app.guard import command
 
         return command.main(given)
+    if given[:1] == ["mcp"]:
+        from app.api import stdio
+
+        return stdio.main(given[1:])
     chosen = parser().parse_args(given)
     from app.guard import logs, wire
     from app.guard.access import AccessError
@@ -76,6 +83,8 @@ def main(arguments: list[str] | None = None) -> int:
     except LaunchError as error:
         print(error, file=sys.stderr)
         return 2
+    finally:
+        workspace.close()
     return 0
 
 

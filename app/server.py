@@ -13,7 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.routing import Mount
 
-from app import guard
+from app import api, guard
 from app.guard import wire
 from app.guard.access import Access
 from app.guard.fence import Fence
@@ -44,7 +44,7 @@ def build_server(
     left_out = set(without)
     guards = guard.middleware(access, local_only=is_loopback(host), scripts=[script()], bounds=bounds, without=left_out)
     server = FastAPI(title="Openbook", docs_url=None, redoc_url=None, openapi_url=None, middleware=guards)
-    server.state.workspace = workspace
+    api.attach(server, workspace)
     if "seal" not in left_out:
         seal(page)
     gr.mount_gradio_app(server, page, "/", server_name=host, **options())

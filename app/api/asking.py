@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from anyio import CapacityLimiter, to_thread
 from fastapi import Request
 
-from app.api.errors import ApiError, from_failure
+from app.api.errors import ApiError, from_failure, told
 from app.jobs import Job
 from app.workspace import Chain, Workspace
 from rag.types import Answer, ChainInput
@@ -102,4 +102,4 @@ async def computed(request: Request, work: Callable[[], T]) -> T:
     try:
         return await to_thread.run_sync(work, limiter=state.searches)
     except Exception as error:
-        raise from_failure(error) from error
+        raise told(error) from error

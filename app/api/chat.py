@@ -141,7 +141,7 @@ async def _streamed(workspace: Workspace, asked: ChatRequest, job: Job, base: st
     seen = []
     async for event in events:
         seen.append(event)
-        if event is None or event.get("position") != 0:
+        if event is None or event.get("position", 2) > 1:  # waits for others, or has begun
             break
     if job.status == "failed" and job.stage == "waiting":
         asking.outcome(job)

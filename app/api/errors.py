@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ from app.workspace import NoDocuments
 from ingest.types import IngestError
 from rag.types import RagError
 
+log = logging.getLogger("openbook.api")
 _KINDS = {
     401: "authentication_error",
     403: "permission_error",
@@ -82,6 +84,14 @@ def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
         503: "The store cannot be used.",
     }
     return {status: {"model": ErrorBody, "description": said[status]} for status in statuses}
+
+
+def told(failure: Exception) -> ApiError:
+    """`from_failure`; what was not foreseen goes into the log."""
+    found = from_failure(failure)
+    if found.status == 500:
+        log.exception("a request failed")
+    return found
 
 
 def from_failure(failure: BaseException) -> ApiError:

@@ -13,7 +13,7 @@ from mcp.types import ToolAnnotations
 from pydantic import BaseModel, Field
 
 from app.api import asking, documents
-from app.api.errors import ApiError, from_failure
+from app.api.errors import ApiError, told
 from app.api.search import find
 from app.workspace import Workspace
 from rag.settings import MAX_QUESTION
@@ -86,7 +86,7 @@ def build(workspace: Workspace) -> MCPServer[Any]:
         try:
             found = await to_thread.run_sync(find, workspace, query, k)
         except Exception as error:
-            raise ToolError(str(from_failure(error))) from error
+            raise ToolError(str(told(error))) from error
         return Passages(passages=[_passage(hit) for hit in found.hits])
 
     @server.tool(title="Ask the documents", annotations=_READS, structured_output=True)

@@ -37,5 +37,5 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         pass
     finally:
-        workspace.jobs.close(timeout=1.0)
+        workspace.close()
     return 0
