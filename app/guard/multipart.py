@@ -7,7 +7,6 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from app.guard.asgi import Refused
 
-_MAX_HEADER = 8 * 2**10  # bytes of headers of one part
 _FIELDS = 10  # parts beside the files: a form has a few fields, and a thousand empty parts are no form
 
 
@@ -21,19 +20,11 @@ class Watch:
 
     def __init__(self, kind: str, files: int, size: int) -> None:
         self._files, self._size = files, size
-        self._parts = self._bytes = self._head = 0
+        self._parts = self._bytes = 0
         boundary = parse_options_header(kind)[1].get(b"boundary", b"")
         if not 1 <= len(boundary) <= 200:
             raise Refused(400, "guard.bad_multipart")
-        self._parser = MultipartParser(
-            boundary,
-            {
-                "on_part_begin": self._begin,
-                "on_header_field": self._header,
-                "on_header_value": self._header,
-                "on_part_data": self._data,
-            },
-        )
+        self._parser = MultipartParser(boundary, {"on_part_begin": self._begin, "on_part_data": self._data})
 
     def feed(self, piece: bytes) -> None:
         """The next bytes of the body."""
@@ -44,14 +35,9 @@ class Watch:
 
     def _begin(self) -> None:
         self._parts += 1
-        self._bytes = self._head = 0
+        self._bytes = 0
         if self._parts > self._files + _FIELDS:
             raise Refused(413, "guard.too_many_files", limit=self._files)
-
-    def _header(self, data: bytes, start: int, end: int) -> None:
-        self._head += end - start
-        if self._head > _MAX_HEADER:
-            raise Refused(413, "guard.bad_multipart")
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         self._bytes += end - start
