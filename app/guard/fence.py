@@ -100,7 +100,7 @@ class Fence:
     def _event(self, sent: dict[str, Any], browser: str) -> bytes:
         """The event as Gradio gets it: only the fields a page sends, each of its kind, files only its own."""
         number, session, data = sent.get("fn_index"), sent.get("session_hash"), sent.get("data")
-        if isinstance(number, bool) or number not in self._functions or not isinstance(data, list):
+        if type(number) is not int or number not in self._functions or not isinstance(data, list):
             raise Refused(400, "guard.bad_event")
         if not isinstance(session, str) or _HASH.fullmatch(session) is None:
             raise Refused(400, "guard.bad_event")
@@ -116,7 +116,8 @@ class Fence:
             "event_data": sent.get("event_data"),
             "trigger_id": trigger if isinstance(trigger, int) else None,
         }
-        return json.dumps(kept).encode()
+        # Half a surrogate pair is valid JSON and no text: no database and no file takes it.
+        return json.dumps(kept, ensure_ascii=False).encode(errors="replace")
 
     def _cancelled(self, sent: dict[str, Any], browser: str) -> dict[str, Any]:
         event, session = sent.get("event_id"), sent.get("session_hash")
