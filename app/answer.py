@@ -1,4 +1,4 @@
-"""A turn of the conversation as HTML. All text of documents, questions and models is escaped here."""
+"""The text of an answer as HTML: quotations with their places, marks as buttons. Everything else is escaped here."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ import re
 from html import escape
 
 from app.i18n import attribute, both
-from app.turns import Turn
 from rag.types import Answer, Citation
 
 _MARK = re.compile(r"\[(\d{1,3})\]")
 # What the chain writes around a quotation; the style sheet draws quotation marks of its own.
 _OPENING = "“「『\"'‘«>•-– \t\n"
 _CLOSING = "”」』\"'’» \t"
-_STAGES = ("rewriting", "searching", "reading", "writing")
 
 
 def _kind(line: str) -> str:
@@ -101,80 +99,3 @@ def body(answer: Answer, turn: int) -> str:
     if rest:
         out.append(_prose(rest, turn, known))
     return "".join(out)
-
-
-def _stages(turn: Turn) -> str:
-    """The line rewriting → searching → reading n passages → writing, with the running stage marked."""
-    reached = _STAGES.index(turn.stage) if turn.stage in _STAGES else -1
-    if reached < 0:
-        return f'<div class="ob-stages"><span class="ob-stage ob-now">{both("stage.waiting")}</span></div>'
-    steps: list[str] = []
-    for index, name in enumerate(_STAGES):
-        state = "ob-past" if index < reached else "ob-now" if index == reached else "ob-next"
-        label = both(f"stage.{name}")
-        if name == "reading" and turn.sources:
-            label = both("stage.reading_n", n=len(turn.sources))
-        steps.append(f'<span class="ob-stage {state}">{label}</span>')
-    return f'<div class="ob-stages">{"".join(steps)}</div>'
-
-
-def _foot(answer: Answer, turn: Turn, index: int) -> str:
-    parts: list[str] = []
-    if not answer.refused:
-        percent = round(100 * answer.confidence)
-        level = "high" if percent >= 70 else "mid" if percent >= 40 else "low"
-        parts.append(
-            f'<span class="ob-confidence ob-{level}" {attribute("title", "answer.confidence_hint")}>'
-            f'<span class="ob-meter"><i style="width:{percent}%"></i></span>'
-            f"{both('answer.confidence', percent=percent)}</span>"
-        )
-    if answer.sources:
-        parts.append(
-            f'<button type="button" class="ob-link" data-show="{index}">'
-            f"{both('answer.evidence', n=len(answer.sources))}</button>"
-        )
-    parts.append(f"<span>{both('answer.seconds', seconds=f'{turn.seconds:.1f}')}</span>")
-    parts.append(
-        f'<button type="button" class="ob-link ob-copy" data-copied="0">'
-        f'<span class="ob-copy-no">{both("answer.copy")}</span>'
-        f'<span class="ob-copy-yes">{both("answer.copied")}</span></button>'
-    )
-    return f'<footer class="ob-foot">{"".join(parts)}</footer>'
-
-
-def _refusal(answer: Answer) -> str:
-    near = both("answer.nearest") if answer.sources else both("answer.nothing_near")
-    return f'<div class="ob-refusal"><p>{both("answer.refused")}</p><p class="ob-soft">{near}</p></div>'
-
-
-def _said(turn: Turn, index: int) -> str:
-    """What stands under the question."""
-    answer = turn.answer
-    if turn.status == "failed":
-        return f'<div class="ob-failure"><p>{turn.reason}</p></div>'
-    if turn.open:
-        return f'{_stages(turn)}<div class="ob-body ob-live">{paragraphs(turn.text)}</div>'
-    if turn.status == "stopped" or answer is None:
-        partial = f'<div class="ob-body">{paragraphs(turn.text)}</div>' if turn.text else ""
-        return f'{partial}<p class="ob-soft ob-stopped">{both("answer.stopped")}</p>'
-    notes: list[str] = []
-    if answer.rewritten.strip() and answer.rewritten.strip() != turn.question.strip():
-        notes.append(f'<p class="ob-soft ob-searched">{both("answer.searched", question=answer.rewritten)}</p>')
-    if answer.refused:
-        return f"{''.join(notes)}{_refusal(answer)}{_foot(answer, turn, index)}"
-    if answer.mode == "compose":
-        notes.append(f'<p class="ob-soft">{both("answer.composed")}</p>')
-    notes += [f'<p class="ob-soft ob-warning">{escape(warning)}</p>' for warning in answer.warnings]
-    text = f'<div class="ob-body">{body(answer, index)}</div>'
-    return f"{''.join(notes)}{text}{_foot(answer, turn, index)}"
-
-
-def turn_html(turn: Turn, index: int) -> str:
-    """One question with its answer, as an article of the conversation."""
-    busy = ' aria-busy="true"' if turn.open else ""
-    return (
-        f'<article class="ob-turn" data-turn="{index}"{busy}>'
-        f'<div class="ob-question"><p>{escape(turn.question)}</p></div>'
-        f'<div class="ob-answer" role="group" {attribute("aria-label", "answer.label")}>'
-        f"{_said(turn, index)}</div></article>"
-    )

@@ -46,11 +46,14 @@ def both(key: str, **values: object) -> str:
     return f'<span class="t">{spans}</span>'
 
 
-def attribute(html_name: str, key: str, /, **values: object) -> str:
-    """An HTML attribute in English that the page's script puts into the chosen language."""
+def attribute(html_names: str, key: str, /, **values: object) -> str:
+    """An HTML attribute (or several with the same words, separated by spaces) in English, which the page's script puts
+    into the chosen language. An element has room for one call.
+    """
     english = escape(say("en", key, **values))
     chinese = escape(say("zh", key, **values))
-    return f'{html_name}="{english}" data-t="{html_name}" data-en="{english}" data-zh="{chinese}"'
+    said = " ".join(f'{name}="{english}"' for name in html_names.split())
+    return f'{said} data-t="{html_names}" data-en="{english}" data-zh="{chinese}"'
 
 
 def preferred(tag: object) -> Language:

@@ -1,10 +1,9 @@
-"""The page: documents at the left, the conversation in the middle, evidence at the right."""
+"""The page: conversations and documents at the left, the chat in the middle, evidence at the right; the glass box."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,57 +14,60 @@ os.environ.setdefault("GRADIO_TEMP_DIR", tempfile.mkdtemp(prefix="openbook-"))
 
 import gradio as gr
 
-from app import chat, documents, evidence, settings_panel
-from app.answer import turn_html
+from app import evidence, original, prompt_editor, settings_panel, sidebar
+from app.chat import MAX_QUESTION
+from app.dialogs import pieces, scope_bar, shortcuts
+from app.header import header
 from app.hero import hero
-from app.i18n import LANGUAGES, attribute, both, preferred, say
-from app.turns import Turn
+from app.i18n import attribute, both, preferred, say
+from app.talk import Talk
 from app.workspace import Chain, Workspace
-from rag.types import RagError
 
 # What every listener shares: none of them is an endpoint for others, and none draws Gradio's own spinner.
 _PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-_ICON = (Path(__file__).parent / "assets" / "icon.svg").read_text(encoding="utf-8")
 _AT_ONCE: dict[str, Any] = {**_PRIVATE, "queue": False}
+_WRITING: dict[str, Any] = {**_PRIVATE, "concurrency_id": "ingest", "concurrency_limit": 1}
+# The page's script presses buttons of our own HTML through this component: one private listener for each name.
+_BUS = """
+const names = ['open', 'again', 'choose', 'rate', 'find', 'rename', 'delete', 'export', 'reread', 'remove', 'gather',
+  'dissolve', 'prompt'];
+window.openbookSend = (name, data) => { if (names.includes(name)) trigger(name, data); };
+"""
+# The script puts settings, scope and prompts into the place of ``sent``.
+_ASKED = "(question, sent, here) => [question, window.openbook.sent(), here]"
+_AGAIN = "(sent, here) => [window.openbook.sent(), here]"
+_UPLOADED = "(files, sent, turns) => [files, window.openbook.sent(), turns]"
+_REPLY = "(reply) => window.openbook.reply(reply)"
 
 
-def _header() -> str:
-    buttons = "".join(
-        f'<button type="button" data-language="{code}" lang="{code}">{say(code, f"language.{code}")}</button>'
-        for code in LANGUAGES
+def _plain(html: str, **more: Any) -> gr.HTML:
+    return gr.HTML(html, apply_default_css=False, **more)
+
+
+def _right_tabs() -> str:
+    tabs = "".join(
+        f'<button type="button" role="tab" id="ob-tab-button-{name}" aria-controls="ob-tab-{name}" '
+        f'data-right-tab="{name}" aria-selected="false">{both(f"right.{name}")}</button>'
+        for name in ("evidence", "why")
     )
-    return (
-        f'<a class="ob-skip" href="#ob-question">{both("header.skip")}</a>'
-        f'<div class="ob-brand"><span class="ob-logo" aria-hidden="true">{_ICON}</span>'
-        f"<b>{both('app.title')}</b>"
-        f'<small>{both("app.tagline")}</small></div><div class="ob-tools">'
-        f'<span class="ob-badge">{both("header.offline")}</span>'
-        f'<div class="ob-switch" role="group" {attribute("aria-label", "header.language")}>'
-        f'<i id="ob-probe" hidden {attribute("title", "header.new")}></i>'
-        f"{buttons}</div></div>"
-    )
-
-
-def _idle(turns: list[Turn]) -> tuple[Any, Any]:
-    """Updates of the Ask and Stop buttons: exactly one of them is there."""
-    running = bool(turns) and turns[-1].open
-    return gr.update(visible=not running), gr.update(visible=running)
+    return f'<div class="ob-tabs" role="tablist" {attribute("aria-label", "right.title")}>{tabs}</div>'
 
 
 def build_ui(
-    chain: Chain | None = None,
+    workspace: Workspace | None = None,
     *,
+    chain: Chain | None = None,
     store: str | Path = ".openbook",
     model: str = "bundled",
     warm: bool = False,
 ) -> gr.Blocks:
-    """The Gradio page over a store. ``chain`` replaces the one built from ``store`` and ``model``; ``warm``
-    loads the models now, in the background, instead of at the first question.
+    """The Gradio page over a workspace, else over the one of ``store`` and ``model``, with ``chain`` in place of their
+    chain. ``warm`` loads the models now, in the background, instead of at the first question.
 
     Launch it with `app.launch.options`, which carries theme, style, script and headers.
     """
-    workspace = Workspace(Path(store), model, chain)
-    runs = chat.Runs()
+    workspace = workspace or Workspace(Path(store), model, chain)
+    talk, shelf, cabinet = Talk(workspace), sidebar.Shelf(workspace), sidebar.Cabinet(workspace)
     text = gr.I18n()
     page: gr.Blocks
     with gr.Blocks(
@@ -73,85 +75,46 @@ def build_ui(
     ) as page:
         turns = gr.State([], time_to_live=86_400)
         language = gr.Textbox("", visible="hidden", elem_id="ob-language")
-        gr.HTML(_header(), elem_id="ob-header", apply_default_css=False)
+        here = gr.Textbox("", visible="hidden", elem_id="ob-here")  # the open conversation; checked at each use
+        sent = gr.Textbox("", visible="hidden", elem_id="ob-sent")  # settings, scope, prompts: the script fills it
+        reply = gr.Textbox("", visible="hidden", elem_id="ob-reply")
+        gone = gr.Textbox("", visible="hidden", elem_id="ob-gone")
+        bus = _plain("", elem_id="ob-bus", js_on_load=_BUS)
+        _plain(header(), elem_id="ob-header")
         with gr.Row(elem_id="ob-shell"):
             with gr.Column(elem_id="ob-left", min_width=0):
-                upload, progress, listing = documents.build(workspace)
-                drawer = settings_panel.build()
+                left = sidebar.build(workspace)
             with gr.Column(elem_id="ob-middle", min_width=0):
                 with gr.Column(elem_id="ob-log", min_width=0):
-                    done = gr.HTML(hero(workspace), elem_id="ob-done", apply_default_css=False)
-                    live = gr.HTML("", elem_id="ob-live", apply_default_css=False)
+                    done = _plain(hero(workspace), elem_id="ob-done")
+                    live = _plain("", elem_id="ob-live")
                 with gr.Column(elem_id="ob-composer", min_width=0):
+                    _plain(settings_panel.drawer() + scope_bar(), elem_id="ob-drawer")
+                    notice = _plain("", elem_id="ob-notice")
                     with gr.Row(elem_id="ob-ask"):
                         question = gr.Textbox(
                             label=text("chat.label"), placeholder=text("chat.placeholder"), show_label=False,
-                            container=False, lines=1, max_lines=6, max_length=chat.MAX_QUESTION * 5,
+                            container=False, lines=1, max_lines=8, max_length=MAX_QUESTION * 5,
                             autofocus=True, elem_id="ob-question", scale=1,
                         )  # fmt: skip
-                        send = gr.Button(text("chat.send"), variant="primary", elem_id="ob-send", scale=0, min_width=88)
+                        send = gr.Button(text("chat.send"), variant="primary", elem_id="ob-send", scale=0, min_width=76)
                         stop = gr.Button(
                             text("chat.stop"),
                             variant="stop",
                             elem_id="ob-stop",
                             scale=0,
-                            min_width=88,
-                            visible=False,
+                            min_width=76,
                         )
-                    with gr.Row(elem_id="ob-under"):
-                        gr.HTML(f'<p class="ob-soft">{both("chat.hint")}</p>', apply_default_css=False)
-                        fresh = gr.Button(text("header.new"), size="sm", variant="secondary", elem_id="ob-new", scale=0)
+                    under = f'{settings_panel.summary_button()}<p id="ob-hint" class="ob-soft">{both("chat.hint")}</p>'
+                    _plain(under, elem_id="ob-under")
             with gr.Column(elem_id="ob-right", min_width=0):
-                gr.HTML(f"<h2>{both('evidence.title')}</h2>", apply_default_css=False)
-                passages = gr.HTML(evidence.empty(), elem_id="ob-evidence", apply_default_css=False)
-
-        def begin(asked: str, held: list[Turn], request: gr.Request) -> list[Any]:
-            """Shows the question at once; the answer waits its turn for the model."""
-            now = chat.ask(asked, held)
-            if now is None:
-                return [gr.skip()] * 6 + [held]
-            runs.begin(str(request.session_hash))
-            shown = chat.view(now)
-            return ["", shown.done, shown.live, gr.skip(), *_idle(now), now]
-
-        def answer(held: list[Turn], t: Any, p: Any, s: Any, k: Any, request: gr.Request) -> Iterator[list[Any]]:
-            """Streams the answer of the waiting turn into the page."""
-            session = str(request.session_hash)
-            if not held or held[-1].status != "waiting":
-                return
-            cancel = runs.begin(session)
-            known = 0
-            try:
-                chosen = chat.settings(t, p, s, k)
-                for _ in chat.run(workspace, held, chosen, cancel):
-                    live_html = turn_html(held[-1], len(held) - 1)
-                    found = len(held[-1].sources)
-                    panel = evidence.panel(held) if found != known else gr.skip()
-                    known = found
-                    yield [live_html, panel, gr.skip(), gr.skip(), gr.skip()]
-            except RagError as error:
-                chat.refuse_setting(held[-1], error)
-            finally:
-                runs.end(session)
-            shown = chat.view(held)
-            yield [shown.live, shown.evidence, *_idle(held), held]
-
-        def halt(request: gr.Request) -> None:
-            runs.stop(str(request.session_hash))
-
-        def clear(request: gr.Request) -> list[Any]:
-            runs.stop(str(request.session_hash))
-            return [hero(workspace), "", evidence.empty(), *_idle([]), []]
-
-        def take(files: Any, held: list[Turn]) -> Iterator[list[Any]]:
-            for html in documents.add(workspace, files):
-                yield [html, gr.skip(), gr.skip()]
-            yield [gr.skip(), documents.listing(workspace), gr.skip() if held else hero(workspace)]
-            workspace.warm()
-
-        def forget(held: list[Turn], event: gr.EventData) -> list[Any]:
-            message = documents.remove(workspace, event._data)
-            return [message, documents.listing(workspace), gr.skip() if held else hero(workspace)]
+                _plain(_right_tabs(), elem_id="ob-right-tabs")
+                with gr.Column(elem_id="ob-tab-evidence", min_width=0):
+                    passages = _plain(evidence.empty(), elem_id="ob-evidence")
+                with gr.Column(elem_id="ob-tab-why", min_width=0):
+                    _plain("")
+        original.build(workspace, turns)
+        _plain(shortcuts() + prompt_editor.editor() + pieces(), elem_id="ob-dialogs")
 
         def relabel(tag: str) -> list[Any]:
             code = preferred(tag)
@@ -161,43 +124,61 @@ def build_ui(
                 gr.update(value=say(code, "chat.stop")),
                 gr.update(value=say(code, "header.new")),
                 gr.update(label=say(code, "docs.upload")),
-                *settings_panel.relabel(code),
             ]
 
-        def arrive() -> list[Any]:
-            """A page that opens shows the store as it is now, not as it was when the server started."""
-            return [documents.listing(workspace), hero(workspace)]
+        def arrive(chat: object, request: gr.Request) -> list[Any]:
+            """A page that opens shows the store and the conversation as they are now."""
+            from app.documents import listing
 
-        asked = [question, done, live, passages, send, stop, turns]
-        streamed = [live, passages, send, stop, turns]
-        labelled = [question, send, stop, fresh, upload, *drawer]
+            return [listing(workspace), *talk.open(chat, request)]
+
+        def opened(request: gr.Request, event: gr.EventData) -> list[Any]:
+            from app import payload
+
+            return talk.open(payload.text(event._data, "id", 80), request)
+
+        def fresh(request: gr.Request) -> list[Any]:
+            return ["", *talk.open("", request)]
+
+        def left_behind(name: str, chat: object, request: gr.Request) -> list[Any]:
+            """After a deletion: the page leaves the conversation when it was the open one."""
+            return talk.open("" if name == chat else chat, request)
+
+        view = [done, live, passages, turns, here, left.chats]
+        streamed = [live, passages, turns, left.chats]
         for trigger in (question.submit, send.click):
-            started = trigger(begin, [question, turns], asked, **_AT_ONCE)
-            # One answer at a time: the model is shared, and a queue in order of arrival is the fair share.
-            started.success(
-                answer,
-                [turns, *drawer.values],
-                streamed,
-                concurrency_id="model",
-                concurrency_limit=1,
-                **_PRIVATE,
-            )
-        stop.click(halt, None, None, **_AT_ONCE)
-        fresh.click(clear, None, [done, live, passages, send, stop, turns], **_AT_ONCE)
-        upload.upload(
-            take,
-            [upload, turns],
-            [progress, listing, done],
-            concurrency_id="ingest",
-            concurrency_limit=1,
-            **_PRIVATE,
-        )
-        listing.remove(forget, [turns], [progress, listing, done], concurrency_id="ingest", **_PRIVATE)
-        language.change(relabel, [language], labelled, **_AT_ONCE)
-        page.load(arrive, None, [listing, done], **_AT_ONCE)
-        page.unload(halt)
+            asked = trigger(talk.ask, [question, sent, here], [question, notice, *view], js=_ASKED, **_AT_ONCE)
+            asked.success(talk.follow, [here], streamed, concurrency_limit=None, **_PRIVATE)
+        for begun in (
+            bus.again(talk.again, [sent, here], [notice, *view], js=_AGAIN, **_AT_ONCE),
+            bus.open(opened, None, view, **_AT_ONCE),
+            bus.choose(talk.choose, [here], view, **_AT_ONCE),
+            left.fresh.click(fresh, None, [notice, *view], **_AT_ONCE),
+            page.load(arrive, [here], [left.files, *view], js="() => [window.openbook.place()]", **_AT_ONCE),
+        ):
+            begun.success(talk.follow, [here], streamed, concurrency_limit=None, **_PRIVATE)
+        stop.click(talk.halt, [here], None, **_AT_ONCE)
+        bus.rate(talk.rate, [here], [done, live, turns], **_AT_ONCE)
+        bus.find(cabinet.find, [here], [left.chats], **_AT_ONCE)
+        bus.rename(cabinet.rename, [here], [left.chats], **_AT_ONCE)
+        bus.delete(cabinet.delete, None, [gone], **_AT_ONCE).success(left_behind, [gone, here], view, **_AT_ONCE)
+        for said in (bus.export(cabinet.export, None, [reply], **_AT_ONCE),
+                     bus.prompt(_judge, None, [reply], **_AT_ONCE)):  # fmt: skip
+            said.success(None, [reply], None, js=_REPLY, api_visibility="private")
+        listed = [left.progress, left.files, done]
+        left.upload.upload(shelf.take, [left.upload, sent, turns], listed, js=_UPLOADED, **_WRITING)
+        bus.reread(shelf.reread, [turns], listed, **_WRITING)
+        bus.remove(shelf.remove, [turns], listed, **_WRITING)
+        bus.gather(shelf.gather, None, [left.progress, left.files], **_WRITING)
+        bus.dissolve(shelf.dissolve, None, [left.progress, left.files], **_WRITING)
+        language.change(relabel, [language], [question, send, stop, left.fresh, left.upload], **_AT_ONCE)
+        page.unload(talk.forget)
 
-    page.queue(api_open=False, max_size=64, default_concurrency_limit=4)
+    page.queue(api_open=False, max_size=256, default_concurrency_limit=4)
     if warm:
         workspace.warm()
     return page
+
+
+def _judge(event: gr.EventData) -> str:
+    return prompt_editor.judge(event._data)

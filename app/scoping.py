@@ -1,0 +1,55 @@
+"""Where a question is to be answered from: the files and collections that were clicked, as the question says them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from app import payload
+from app.shelves import collections_of
+from app.workspace import Workspace
+
+if TYPE_CHECKING:
+    from ingest.store import DocumentRecord
+
+MOST = 20  # files and collections of one question
+
+
+def short(path: str) -> str:
+    """The name of a file: the last part of its path."""
+    return path.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
+
+
+def quoted(name: str) -> str:
+    """A name as the language of `rag.scope` takes it."""
+    plain = name.replace('"', "?")  # a pattern's wildcard: the name cannot hold its own quotation mark
+    return plain if all(sign.isalnum() or sign in "._-/" for sign in plain) else f'"{plain}"'
+
+
+def named(records: list[DocumentRecord], record: DocumentRecord) -> str:
+    """``@name`` for a file; with its folder where another file has the same name."""
+    name = short(record.path)
+    if sum(short(other.path) == name for other in records) > 1:
+        name = "/".join(record.path.replace("\\", "/").split("/")[-2:])
+    return f"@{quoted(name)}"
+
+
+def said_scope(workspace: Workspace, chosen: Any) -> list[str]:
+    """The terms to put before the question: ``chosen`` holds numbers of files and names of collections. What is not in
+    the store is Refused.
+    """
+    wanted = payload.numbers(chosen, "files", MOST)
+    names = chosen.get("collections") if isinstance(chosen, dict) else None
+    collections = [name for name in names[:MOST] if isinstance(name, str)] if isinstance(names, list) else []
+    terms = []
+    if wanted:
+        records = workspace.documents()
+        by_id = {record.id: record for record in records}
+        if any(number not in by_id for number in wanted):
+            raise payload.Refused("scope.gone")
+        terms += [named(records, by_id[number]) for number in wanted]
+    if collections:
+        known = set(collections_of(workspace).values())
+        if any(name not in known for name in collections):
+            raise payload.Refused("scope.gone")
+        terms += [f"in:{quoted(name)}" for name in collections]
+    return terms
