@@ -14,7 +14,7 @@ os.environ.setdefault("GRADIO_TEMP_DIR", tempfile.mkdtemp(prefix="openbook-"))
 
 import gradio as gr
 
-from app import evidence, original, prompt_editor, settings_panel, sidebar
+from app import evidence, glass, original, prompt_editor, settings_panel, sidebar, why
 from app.chat import MAX_QUESTION
 from app.dialogs import pieces, scope_bar, shortcuts
 from app.header import header
@@ -112,7 +112,9 @@ def build_ui(
                 with gr.Column(elem_id="ob-tab-evidence", min_width=0):
                     passages = _plain(evidence.empty(), elem_id="ob-evidence")
                 with gr.Column(elem_id="ob-tab-why", min_width=0):
-                    _plain("")
+                    why.build(workspace, turns)
+        with gr.Column(elem_id="ob-glass", min_width=0):
+            glass.build(workspace)
         original.build(workspace, turns)
         _plain(shortcuts() + prompt_editor.editor() + pieces(), elem_id="ob-dialogs")
 
