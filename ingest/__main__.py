@@ -16,9 +16,11 @@ from types import FrameType
 
 from ingest.command_line import Parser
 from ingest.commands import COMMANDS, HELP, run
+from ingest.terminal import tamed
 from ingest.types import IngestError
 
 
+@tamed()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)

@@ -214,9 +214,9 @@ class Batcher:
 
         encoder = self._source()
         alone = 1 if self._rate is None else 0  # at the first text it may have to load, which is not its rate
-        first = encoder.encode(texts[:alone])
+        first = encoder.encode_documents(texts[:alone])
         started = time.monotonic()
-        rest = encoder.encode(texts[alone:], progress=progress)
+        rest = encoder.encode_documents(texts[alone:], progress=progress)
         if len(rest):
             self._rate = len(rest) / max(time.monotonic() - started, 1e-4)
         self._report.encoded += len(texts)

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ import numpy as np
 from ingest import encoder_files as files
 from ingest.bilingual.model import BilingualModel, fast_bf16
 from ingest.encode_threads import ThreadChoice, torch_threads
+from ingest.encoder_models import load_bilingual, load_model, open_tokenizer
 from ingest.static import StaticTable
 from ingest.store.records import EncoderStamp
 from ingest.types import IngestError
@@ -44,7 +44,7 @@ def read_stamp(name: str) -> EncoderStamp:
         files.minilm_folder()
         return EncoderStamp(MINILM, files.PINNED["model.safetensors"], 384, MAX_TOKENS, ("en",))
     folder = files.check_folder(name)
-    dimension = files.stated_dimension(folder) or int(_load_model(folder, None).get_embedding_dimension())
+    dimension = files.stated_dimension(folder) or int(load_model(folder, None).get_embedding_dimension())
     limit = min(MAX_TOKENS, files.stated_limit(folder) or MAX_TOKENS)
     return EncoderStamp(str(folder), files.folder_digest(folder), dimension, limit, files.read_languages(folder))
 
@@ -87,7 +87,7 @@ class Encoder:
         """The SentenceTransformer itself, loaded on first use."""
         with self._lock:
             if self._model is None:
-                self._model = _load_model(self.folder, self.stamp.max_tokens)
+                self._model = load_model(self.folder, self.stamp.max_tokens)
             return self._model
 
     def _open(self) -> None:
@@ -96,10 +96,10 @@ class Encoder:
             if self._opened:
                 return
             if files.module_kinds(self.folder) == ["Bilingual"]:
-                self._bilingual = _load_bilingual(self.folder)
+                self._bilingual = load_bilingual(self.folder)
                 self._counter = self._bilingual.tokenizer
             else:
-                self._counter = _tokenizer(self.folder)
+                self._counter = open_tokenizer(self.folder)
                 self._table = StaticTable.load(self.folder, self._counter)
             self._opened = True
 
@@ -118,15 +118,23 @@ class Encoder:
         return [len(ids) for ids in self.model.tokenizer(texts, truncation=False, verbose=False)["input_ids"]]
 
     def encode(self, texts: Sequence[str], *, progress: Progress | None = None) -> np.ndarray:
-        """Vectors of length 1, float32 (len(texts), dimension), in the order of ``texts``.
+        """Vectors of length 1, float32 (len(texts), dimension), in the order of ``texts``: of questions, and of
+        sentences that are compared with them.
 
         Neighbours in length share a batch, so little is padded. ``progress(done, total)`` is called after
         each batch and may raise to stop. A text without word-pieces gets zeros.
         """
+        return self._encode(texts, progress, documents=False)
+
+    def encode_documents(self, texts: Sequence[str], *, progress: Progress | None = None) -> np.ndarray:
+        """As `encode`, for the chunks that are searched: encoders with a part of its own for them use that."""
+        return self._encode(texts, progress, documents=True)
+
+    def _encode(self, texts: Sequence[str], progress: Progress | None, *, documents: bool) -> np.ndarray:
         self._open()
         vectors = np.zeros((len(texts), self.stamp.dimension), dtype=np.float32)
         done = 0
-        with self._lock, contextlib.closing(self._rows([_clean(text) for text in texts])) as batches:
+        with self._lock, contextlib.closing(self._rows([_clean(t) for t in texts], documents)) as batches:
             for batch, rows in batches:
                 vectors[batch] = rows
                 done += len(batch)
@@ -171,7 +179,7 @@ class Encoder:
             vectors.append(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12))
         return vectors
 
-    def _rows(self, texts: list[str]) -> Generator[tuple[list[int], np.ndarray], None, None]:
+    def _rows(self, texts: list[str], documents: bool) -> Generator[tuple[list[int], np.ndarray], None, None]:
         """Batches of (indexes into ``texts``, their vectors)."""
         if self._table is not None:
             yield from _by_table(self._table.encode, texts, range(len(texts)))
@@ -180,6 +188,9 @@ class Encoder:
             chinese = [model.is_table_text(text) for text in texts]
             yield from _by_table(model.table.encode, texts, [i for i, mine in enumerate(chinese) if mine])
             others = [i for i, mine in enumerate(chinese) if not mine]
+            if documents:
+                yield from _by_table(model.encode_documents, texts, others)
+                return
             pieces = dict(zip(others, model.pieces([texts[i] for i in others]), strict=True))
             lengths = {i: len(row) for i, row in pieces.items()}
             batches = list(_batches(lengths, OWN_TOKENS_PER_BATCH))
@@ -188,7 +199,8 @@ class Encoder:
             counted = [min(count, self.stamp.max_tokens) for count in self.count_tokens(texts)]
             lengths = dict(enumerate(counted))
             batches = list(_batches(lengths, TOKENS_PER_BATCH))
-            yield from self._timed(batches, lengths, lambda batch: self._by_library([texts[i] for i in batch]))
+            by_library = self._by_library
+            yield from self._timed(batches, lengths, lambda batch: by_library([texts[i] for i in batch], documents))
 
     def _timed(
         self, batches: list[list[int]], lengths: Mapping[int, int], encode: Callable[[list[int]], np.ndarray]
@@ -207,7 +219,7 @@ class Encoder:
                 yield batch, vectors
             self._threads = speed.best
 
-    def _by_library(self, texts: list[str]) -> np.ndarray:
+    def _by_library(self, texts: list[str], documents: bool) -> np.ndarray:
         """Vectors by sentence-transformers, in bf16 where the CPU multiplies it.
 
         bf16 against fp32 with MiniLM on one core of an EPYC with AVX512-BF16, chunks of 30 to 250 word-pieces: 55
@@ -217,7 +229,8 @@ class Encoder:
 
         model = self.model
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=model.device.type == "cpu" and fast_bf16()):
-            rows = model.encode(texts, batch_size=len(texts), show_progress_bar=False, convert_to_tensor=True)
+            encode = model.encode_document if documents else model.encode_query
+            rows = encode(texts, batch_size=len(texts), show_progress_bar=False, convert_to_tensor=True)
         return np.asarray(rows.float().cpu().numpy())
 
 
@@ -247,27 +260,6 @@ def _batches(lengths: Mapping[int, int], tokens: int) -> Iterator[list[int]]:
         order = order[size:]
 
 
-def _load_bilingual(folder: Path) -> BilingualModel:
-    try:
-        return BilingualModel.load(folder)
-    except Exception as error:  # tokenizers raises a bare Exception, safetensors its own
-        reason = " ".join(str(error).split())[:200]
-        raise IngestError(f"The encoder {folder} cannot be loaded ({reason}); give another.") from error
-
-
-def _tokenizer(folder: Path) -> Any:
-    """The folder's fast tokenizer without torch, or None when it has none."""
-    path = files.first_module(folder) / "tokenizer.json"
-    if not path.is_file():
-        return None
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(path))
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer
-
-
 def lost_encoder(store: Path, name: str, error: IngestError) -> IngestError:
     """What to say when the encoder that made a store's vectors can no longer be loaded."""
     why = str(error).split(":", 1)[0].rstrip(".")
@@ -275,31 +267,3 @@ def lost_encoder(store: Path, name: str, error: IngestError) -> IngestError:
         f"The store {store} was made with the encoder {name}, which cannot be loaded ({why}): put it back, or make "
         f"the store anew: python -m ingest PATH --store {store} --encoder {BUNDLED} --rebuild"
     )
-
-
-def _load_model(folder: Path, max_tokens: int | None) -> Any:
-    """The sentence-transformers model of a folder, from local files alone."""
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when the hub's client is imported: no look-ups
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    from sentence_transformers import SentenceTransformer
-    from transformers.utils import logging
-
-    bars: Any = logging
-    shown = bars.is_progress_bar_enabled()
-    bars.disable_progress_bar()
-    try:
-        if files.module_kinds(folder) == ["Bilingual"]:
-            from ingest.bilingual.module import Bilingual
-
-            return SentenceTransformer(modules=[Bilingual.load(str(folder))], device="cpu").eval()
-        options = {"use_safetensors": True}
-        model = SentenceTransformer(str(folder), local_files_only=True, trust_remote_code=False, model_kwargs=options)
-    except Exception as error:  # whatever the libraries make of a bad folder, the user gets one sentence
-        reason = " ".join(str(error).split())[:200]
-        raise IngestError(f"The encoder {folder} cannot be loaded ({reason}); give another.") from error
-    finally:
-        if shown:
-            bars.enable_progress_bar()
-    if max_tokens is not None and getattr(model, "max_seq_length", None) not in (None, float("inf")):
-        model.max_seq_length = max_tokens
-    return model.eval()

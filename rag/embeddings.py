@@ -22,7 +22,11 @@ class TextEncoder(Protocol):
         ...
 
     def encode(self, texts: list[str]) -> np.ndarray:
-        """float32 (n, d), rows of unit length."""
+        """Questions: float32 (n, d), rows of unit length."""
+        ...
+
+    def encode_documents(self, texts: list[str]) -> np.ndarray:
+        """Chunks, in the same space."""
         ...
 
 
@@ -46,9 +50,10 @@ class OpenbookEmbeddings(Embeddings):
 
     def embed_documents(self, texts: Sequence[str]) -> list[list[float]]:
         """One list of floats per text."""
-        rows: list[list[float]] = self.encoder.encode(list(texts)).tolist() if texts else []
+        rows: list[list[float]] = self.encoder.encode_documents(list(texts)).tolist() if texts else []
         return rows
 
     def embed_query(self, text: str) -> list[float]:
-        """The vector of one text; the encoder treats questions and passages alike."""
-        return self.embed_documents([text])[0]
+        """The vector of a question."""
+        row: list[float] = self.encoder.encode([text])[0].tolist()
+        return row

@@ -1,7 +1,8 @@
-"""The two halves as one encoder: which text goes where, and the files that hold the weights.
+"""The parts as one encoder: which text goes where, and the files that hold the weights.
 
-Weights are safetensors: embeddings and table in 8 bits with a scale for each row, everything else in 16. Reading needs
-neither torch nor sentence-transformers until the first English text.
+Chinese goes through one table, English chunks through another, English questions and sentences through a transformer.
+Weights are safetensors: embeddings and tables in 8 bits with a scale for each row, everything else in 16. Reading needs
+neither torch nor sentence-transformers until the first English question.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ingest.bilingual.documents import DOCUMENTS, PieceTable
 from ingest.bilingual.table import Table
 from ingest.fold import language
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from ingest.bilingual.transformer import Transformer
 
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
+DOCUMENT_WEIGHTS = "documents.safetensors"
+FILES = (WEIGHTS, DOCUMENT_WEIGHTS)
 KIND = "ingest.bilingual.module.Bilingual"
 
 
@@ -49,12 +53,18 @@ class BilingualModel:
         tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
         tokenizer.no_truncation()
         tokenizer.no_padding()
-        return cls(config, load_file(str(folder / WEIGHTS)), tokenizer)
+        weights = load_file(str(folder / WEIGHTS)) | load_file(str(folder / DOCUMENT_WEIGHTS))
+        return cls(config, weights, tokenizer)
 
     @cached_property
     def table(self) -> Table:
         """The Chinese half."""
         return Table(self.config["terms"], unpack(self.weights, "table"), self.tokenizer)
+
+    @cached_property
+    def documents(self) -> PieceTable:
+        """What encodes English chunks."""
+        return PieceTable.of(self.weights)
 
     @property
     def transformer(self) -> Transformer:
@@ -91,13 +101,17 @@ class BilingualModel:
         """Whether the table encodes ``text``: where it has as many Chinese characters as Latin words, or more."""
         return language(text) == "zh"
 
-    def pieces(self, texts: Sequence[str]) -> list[list[int]]:
-        """Word-pieces of English texts with [CLS] and [SEP], cut to the limit."""
+    def pieces(self, texts: Sequence[str], *, whole: bool = False) -> list[list[int]]:
+        """Word-pieces of English texts with [CLS] and [SEP], cut to the limit unless they are wanted ``whole``."""
         found = []
         for encoding in self.tokenizer.encode_batch_fast(list(texts)):
             ids: list[int] = encoding.ids
-            found.append(ids if len(ids) <= self.limit else [*ids[: self.limit - 1], ids[-1]])
+            found.append(ids if whole or len(ids) <= self.limit else [*ids[: self.limit - 1], ids[-1]])
         return found
+
+    def encode_documents(self, texts: Sequence[str]) -> np.ndarray:
+        """float32 (n, C), not normalised, of English chunks, whole however long."""
+        return self.documents.encode(self.pieces(texts, whole=True))
 
     def encode_pieces(self, rows: Sequence[Sequence[int]]) -> np.ndarray:
         """Unit vectors (n, C), float32, of English texts of similar length, given as word-pieces."""
@@ -155,9 +169,10 @@ def save(
     state: Mapping[str, Tensor],
     rarity: np.ndarray,
     limit: int,
+    documents: np.ndarray,
 ) -> None:
-    """Write a model: ``table`` (N, C) with its ``terms``, the transformer's ``state``, its tokenizer, and how rare each
-    word-piece is, (V,) natural-log idf."""
+    """Write a model: ``table`` (N, C) with its ``terms``, the transformer's ``state``, its tokenizer, how rare each
+    word-piece is, (V,) natural-log idf, and the rows (V, C) that ``documents`` are encoded by."""
     import torch
     from safetensors.numpy import save_file
 
@@ -168,12 +183,13 @@ def save(
     weights["rarity"] = rarity.astype(np.float16)
     folder.mkdir(parents=True, exist_ok=True)
     save_file({name: np.ascontiguousarray(value) for name, value in weights.items()}, str(folder / WEIGHTS))
+    save_file(pack(documents, DOCUMENTS), str(folder / DOCUMENT_WEIGHTS))
     config = {
         "dimension": table.shape[1],
         "layers": 1 + max(int(name.split(".")[1]) for name in state if name.startswith("layers.")),
         "hidden": len(state["layers.0.up.weight"]),
         "limit": limit,
-        "sha256": hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest(),
+        "sha256": {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES},
         "terms": list(terms),
     }
     (folder / CONFIG).write_text(json.dumps(config, ensure_ascii=False) + "\n", "utf-8")

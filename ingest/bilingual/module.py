@@ -14,12 +14,17 @@ from sentence_transformers.base.modules.input_module import InputModule
 from torch import Tensor, nn
 
 from ingest.bilingual import model as files
+from ingest.bilingual.documents import DOCUMENTS
 from ingest.bilingual.transformer import pad
 
 
 class Bilingual(InputModule):
-    """Trainable: ``table`` (N, C) is an embedding, ``transformer`` the small BERT; both in float32."""
+    """Trainable: ``table`` (N, C) and ``documents`` (V, C) are embeddings, ``transformer`` the small BERT; in float32.
 
+    ``encode_document`` is for chunks, ``encode_query`` and ``encode`` for questions and sentences.
+    """
+
+    forward_kwargs = {"task"}  # noqa: RUF012 - as the base class declares it
     config_keys: list[str] = ["dimension", "limit"]  # noqa: RUF012 - as the base class declares it
 
     def __init__(self, model: files.BilingualModel) -> None:
@@ -28,6 +33,8 @@ class Bilingual(InputModule):
         self.terms: list[str] = model.config["terms"]
         self.rows = model.table
         self.table = nn.EmbeddingBag.from_pretrained(torch.from_numpy(model.table.rows), freeze=False, mode="sum")
+        documents = torch.from_numpy(files.unpack(model.weights, DOCUMENTS))
+        self.documents = nn.EmbeddingBag.from_pretrained(documents, freeze=False, mode="sum")
         self.transformer = model.trainable()
         self._model = model
 
@@ -35,8 +42,8 @@ class Bilingual(InputModule):
         """Rows of the table for Chinese texts, word-pieces for the others; ``chinese`` says which is which."""
         texts = [f"{prompt or ''}{text}" for text in inputs]
         chinese = [self._model.is_table_text(text) for text in texts]
-        english = self._model.pieces([text for text, other in zip(texts, chinese, strict=True) if not other])
-        ids, keep = pad(english)
+        others = [text for text, other in zip(texts, chinese, strict=True) if not other]
+        ids, keep = pad(self._model.pieces(others, whole=kwargs.get("task") == "document"))
         numbers = self.rows.ids([text for text, mine in zip(texts, chinese, strict=True) if mine])
         lengths = torch.tensor([len(found) for found in numbers], dtype=torch.long)
         flat = [torch.from_numpy(found.astype("int64")) for found in numbers]
@@ -48,14 +55,19 @@ class Bilingual(InputModule):
             "chinese": torch.tensor(chinese, dtype=torch.bool),
         }
 
-    def forward(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        """Adds ``sentence_embedding`` (n, C), of unit length."""
+    def forward(self, features: dict[str, Any], task: str | None = None, **kwargs: Any) -> dict[str, Any]:
+        """Adds ``sentence_embedding`` (n, C), of unit length; ``task`` "document": of chunks."""
         chinese: Tensor = features["chinese"]
         vectors = torch.zeros(len(chinese), self.dimension, device=chinese.device)
         if chinese.any():
             vectors[chinese] = F.normalize(self.table(features["rows"], features["offsets"]), dim=-1)
         if not chinese.all():
-            vectors[~chinese] = self.transformer(features["input_ids"], features["attention_mask"])
+            ids, keep = features["input_ids"], features["attention_mask"]
+            if task == "document":
+                found = self.documents(ids, per_sample_weights=keep.float())
+                vectors[~chinese] = F.normalize(found, dim=-1)
+            else:
+                vectors[~chinese] = self.transformer(ids, keep)
         features["sentence_embedding"] = vectors
         return features
 
@@ -69,7 +81,9 @@ class Bilingual(InputModule):
     def save(self, output_path: str, *args: Any, safe_serialization: bool = True, **kwargs: Any) -> None:
         table = self.table.weight.detach().cpu().numpy()
         state = {name: tensor.cpu() for name, tensor in self.transformer.state_dict().items()}
-        files.save(Path(output_path), self.tokenizer, self.terms, table, state, self._model.rarity, self.limit)
+        documents = self.documents.weight.detach().cpu().numpy()
+        rarity, limit = self._model.rarity, self.limit
+        files.save(Path(output_path), self.tokenizer, self.terms, table, state, rarity, limit, documents)
 
     @classmethod
     def load(cls, model_name_or_path: str, subfolder: str = "", *args: Any, **kwargs: Any) -> Bilingual:

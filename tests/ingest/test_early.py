@@ -24,9 +24,9 @@ class CountingEncoder(Encoder):
 
     seen: list[str]
 
-    def encode(self, texts: Any, *, progress: Any = None) -> Any:
+    def encode_documents(self, texts: Any, *, progress: Any = None) -> Any:
         self.seen.extend(texts)
-        return super().encode(texts, progress=progress)
+        return super().encode_documents(texts, progress=progress)
 
 
 @pytest.fixture

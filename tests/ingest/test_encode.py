@@ -181,7 +181,7 @@ def test_altered_bundled_weights_are_refused(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(encoder_files, "BUNDLED_FOLDER", folder)
     with pytest.raises(IngestError, match=r"missing.*install Openbook again"):
         Encoder.load()
-    (folder / "config.json").write_text('{"sha256": "0"}')
+    (folder / "config.json").write_text('{"sha256": {"model.safetensors": "0"}}')
     with pytest.raises(IngestError, match=r"damaged.*install Openbook again"):
         Encoder.load()
 

@@ -31,9 +31,9 @@ class CountingEncoder(Encoder):
 
     seen: list[str]
 
-    def encode(self, texts, *, progress=None):  # type: ignore[no-untyped-def]
+    def encode_documents(self, texts, *, progress=None):  # type: ignore[no-untyped-def]
         self.seen.extend(texts)
-        return super().encode(texts, progress=progress)
+        return super().encode_documents(texts, progress=progress)
 
 
 @pytest.fixture

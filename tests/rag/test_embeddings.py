@@ -25,6 +25,8 @@ class Letters:
         rows = np.array([[1.0, *(text.count(chr(97 + n)) for n in range(26))] for text in texts], np.float32)
         return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
+    encode_documents = encode
+
 
 class TestUnit(EmbeddingsUnitTests):
     @property

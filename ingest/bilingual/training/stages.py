@@ -18,9 +18,11 @@ from torch import Tensor
 
 from ingest.bilingual import model as files
 from ingest.bilingual.dictionary import Dictionary
+from ingest.bilingual.documents import DOCUMENTS
 from ingest.bilingual.training.batches import encode, open_tokenizer
 from ingest.bilingual.training.course import Budget
 from ingest.bilingual.training.distil import distil, read_teacher
+from ingest.bilingual.training.documents import learn_documents
 from ingest.bilingual.training.fit_table import Fit, Material, vocabulary
 from ingest.bilingual.training.parallel import Aligned, Pair, aligned, pairs_of, read_sentences
 from ingest.bilingual.training.passages import Passage, passages_of
@@ -34,7 +36,7 @@ from ingest.bilingual.training.tune import tune
 
 # Of the training time: loss of the two larger stages still falls slowly at the end; the table is done after some 500
 # steps, ten minutes of one core.
-SHARES = {"distil": 0.5, "tune": 0.35, "table": 0.15}
+SHARES = {"distil": 0.45, "tune": 0.3, "documents": 0.1, "table": 0.15}
 COUNTED = 6  # every so-manieth document is counted for the table's vocabulary, and
 COUNTED_CHARACTERS = 3000  # its beginning only
 DONE = "encoder"  # the folder of the result in the run's folder
@@ -132,6 +134,12 @@ class Run:
             sets, budget, seed = by_language(self.asked, "en"), self._budget("tune"), self.recipe.seed + 1
             state = tune(self.teacher, self.student, self.texts, sets, self.cutting, budget, self.device, seed)
             self._save(path, state)
+        if path := self._stage("documents.safetensors"):
+            self._load("tuned.safetensors")
+            student, sets, seed = self.student.eval(), by_language(self.asked, "en"), self.recipe.seed + 2
+            budget, device = self._budget("documents"), self.device
+            rows = learn_documents(student, self.texts, sets, self.cutting, budget, device, seed)
+            self._save(path, {DOCUMENTS: torch.from_numpy(rows)})
         if path := self._stage(DONE):
             self._finish(path)
         print(f"{self.folder / DONE} is complete, {(time.monotonic() - started) / 60:.1f} minutes", file=sys.stderr)
@@ -142,6 +150,8 @@ class Run:
 
     def _finish(self, path: Path) -> None:
         """The table, and all parts of the encoder in one folder."""
+        from safetensors.torch import load_file
+
         self._load("tuned.safetensors")
         student = self.student.eval()
         sections = list(section_pairs(self.documents(), self.recipe.seed))
@@ -154,7 +164,9 @@ class Run:
         table = fit.run(self._budget("table"))
         part = path.with_suffix(".tmp")
         state = {name: tensor.cpu() for name, tensor in student.state_dict().items()}
-        files.save(part, self.tokenizer, names, table, state, rarity(self.texts, self.cutting), self.limit)
+        rare = rarity(self.texts, self.cutting)
+        documents = load_file(str(self.folder / "documents.safetensors"))[DOCUMENTS].numpy()
+        files.save(part, self.tokenizer, names, table, state, rare, self.limit, documents)
         Dictionary.load(self.folder / "dictionary.safetensors").save(part / "dictionary.safetensors")
         part.replace(path)
 

@@ -66,6 +66,12 @@ def test_the_folder_loads_in_sentence_transformers_with_equal_vectors(run: Path)
     assert mine.shape == other.shape == (4, WIDTH)
     assert ((mine * other).sum(axis=1) > 0.999).all()  # bf16 in one of them, where the CPU has it
     np.testing.assert_allclose(mine[[1, 3]], other[[1, 3]], atol=1e-5)
+    chunks = SentenceTransformer(modules=[module], device="cpu").encode_document(texts)
+    rows = model.documents.encode(model.pieces([texts[0], texts[2]], whole=True))
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    np.testing.assert_allclose(chunks[[0, 2]], rows, atol=1e-5)
+    np.testing.assert_allclose(chunks[[1, 3]], other[[1, 3]], atol=1e-5)  # the table takes Chinese ones alike
+    assert (np.abs(chunks[[0, 2]] - other[[0, 2]]).max(axis=1) > 1e-3).all()
     dictionary = Dictionary.load(run / "encoder" / "dictionary.safetensors")
     assert terms("library")[0] in dictionary.translate("谁建成了图书馆？")
 
@@ -87,7 +93,7 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(run: Path, files: dict[str
         (out / name).write_bytes((run / name).read_bytes())
     (out / "encoder.tmp").mkdir()  # what an interruption leaves
     assert main(command(files, out)) == 0
-    for name in ("model.safetensors", "config.json"):
+    for name in ("model.safetensors", "documents.safetensors", "config.json"):
         assert (out / "encoder" / name).read_bytes() == (run / "encoder" / name).read_bytes()
 
 

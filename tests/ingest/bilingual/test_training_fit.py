@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from ingest.bilingual.training.batches import encode, endless, open_tokenizer
+from ingest.bilingual.documents import DOCUMENTS, PieceTable
+from ingest.bilingual.model import pack
+from ingest.bilingual.training.batches import encode, endless, open_tokenizer, pieces_of
 from ingest.bilingual.training.course import Average, Budget, Course
 from ingest.bilingual.training.distil import distil, imitation, read_teacher
+from ingest.bilingual.training.documents import learn_documents
 from ingest.bilingual.training.fit_table import Fit, Material, vocabulary
 from ingest.bilingual.training.parallel import NAME, SENTENCE, Pair
 from ingest.bilingual.training.passages import Passage
@@ -72,6 +75,24 @@ def test_tuning_brings_questions_to_their_passages(bert: Path, monkeypatch: pyte
     state = tune(teacher, student, TEXTS, [ASKED], tokenizer, Budget(1, 20), CPU, seed=0)
     student.load_state_dict(state)
     assert first() > before + 0.05
+
+
+def test_rows_of_documents_sum_to_what_the_transformer_says(bert: Path) -> None:
+    """Also for a text that is not among those learned from, and with no more than the rows at hand."""
+    student, _ = read_teacher(bert)
+    tokenizer = open_tokenizer(bert / "tokenizer.json", 32)
+    wanted = encode(student, TEXTS, tokenizer, CPU)
+
+    def likeness(steps: int) -> float:
+        rows = learn_documents(student, TEXTS[::2], [ASKED], tokenizer, Budget(1, steps), CPU, seed=0)
+        assert rows.shape == student.words.weight.shape and rows.dtype == np.float32
+        packed = pack(rows, DOCUMENTS)
+        mine = PieceTable.of(packed).encode(pieces_of(tokenizer, TEXTS))
+        return float(((mine / np.linalg.norm(mine, axis=1, keepdims=True)) * wanted).sum(axis=1)[1::2].mean())
+
+    untrained = PieceTable.of(pack(student.words.weight.detach().numpy(), DOCUMENTS)).encode([[], [5]])
+    assert not untrained[0].any() and untrained[1].any()
+    assert likeness(200) > max(likeness(2) + 0.2, 0.5)
 
 
 def test_batches_are_the_same_for_a_seed_and_hold_every_text(bert: Path) -> None:
