@@ -2,7 +2,7 @@
 
 An escape sequence in a stored text could clear the screen, rename the window, put words on the command line or,
 with the marks that turn the writing direction, show a name backwards. Each such character is written as its
-``\\uXXXX``, which people can read and which in JSON is the same character.
+``\\u`` and four digits, which people can read and which in JSON is the same character.
 """
 
 from __future__ import annotations

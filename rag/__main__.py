@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest.command_line import Parser
+from ingest.terminal import tamed
 from ingest.types import IngestError
 from rag.settings import Settings, check_question, load
 from rag.types import Answer, Cancelled, RagError
@@ -81,6 +82,7 @@ def _number(text: str) -> float | int | str:
             return text
 
 
+@tamed()
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 2 nothing done."""
     args = parser().parse_args(argv)
