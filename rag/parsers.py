@@ -64,9 +64,9 @@ def hide_thinking(pieces: Iterable[str]) -> Iterator[str]:
         if hidden is None and not _OPEN.startswith(start[: len(_OPEN)]):
             hidden = False
             yield held
-        elif _CLOSE in held:
+        elif answer := held.partition(_CLOSE)[2].lstrip():
             hidden = False
-            yield held.partition(_CLOSE)[2].lstrip()
+            yield answer
         else:
             hidden = None if len(start) < len(_OPEN) else True
     if hidden is None:
