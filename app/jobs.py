@@ -254,8 +254,11 @@ def _compute(job: Job) -> None:
     """Answers a job's question; whatever goes wrong becomes one sentence."""
     try:
         chain = _made(job)
+        from gpt.cancelling import cancelled_by  # with torch, which the chain has loaded by now
+
         asked = cast(Any, {**job.asked, "cancel": job.cancel})
-        with contextlib.closing(cast(Any, chain.stream(asked))) as events:
+        # The chain looks at the event between its steps, the model in each of its layers.
+        with cancelled_by(job.cancel), contextlib.closing(cast(Any, chain.stream(asked))) as events:
             for event in events:
                 if job.cancel.is_set():
                     break

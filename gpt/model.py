@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from gpt.attention import attend, attention_weights
 from gpt.cache import KVCache
+from gpt.cancelling import check
 from gpt.config import GPTConfig
 from gpt.rope import rotary_tables, rotate
 from gpt.trace import Trace
@@ -218,6 +219,8 @@ class GPT(nn.Module):
         if trace is not None:
             trace.states.append(x)
         for block in self.blocks:
+            if cache is not None:  # not in training, where nobody waits and a compiled graph would break here
+                check()
             x = block(x, angles, mask, cache, trace)
             if trace is not None:
                 trace.states.append(x)

@@ -23,19 +23,18 @@ import torch
 from torch import Tensor
 
 from gpt.cache import KVCache
+from gpt.cancelling import Cancelled, cancelled_by
 from gpt.decoding.risk import expected_overlap
 from gpt.engine import Engine
 from gpt.grounding import PASSAGE_TOKENS, prompt_ids, prompt_kinds, start_logprobs
 from gpt.sampling import SamplingParams, sample
 from gpt.training.corpus import HAN
 
+__all__ = ["Cancelled", "Reader", "Reading", "Span", "inside_word"]
+
 STARTS = 8  # short-listed starts over all passages
 RUN_TOKENS = 32  # longest answer that is scored; the sentence around it is what a longer one is quoted by
 WINDOW_OVERLAP = 64
-
-
-class Cancelled(Exception):
-    """The caller's event was set between two forward passes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +105,16 @@ class Reader:
     def read(
         self, question: str, passages: Sequence[str], *, cancel: threading.Event | None = None, starts: int = STARTS
     ) -> Reading:
-        """Score the answers in ``passages`` to ``question``. Cancelled when ``cancel`` is set before a pass."""
+        """Score the answers in ``passages`` to ``question``. Cancelled when ``cancel`` is set before it is done."""
+        if cancel is not None and cancel.is_set():
+            raise Cancelled
         windows = self._windows(question, passages)
         if not windows:
             return Reading((), tuple(0.0 for _ in passages))
-        _check(cancel)
+        with cancelled_by(cancel):
+            return self._read(windows, passages, starts)
+
+    def _read(self, windows: list[_Window], passages: Sequence[str], starts: int) -> Reading:
         lengths = torch.tensor([len(w.prompt) for w in windows])
         room = RUN_TOKENS
         cache, first = self._prefill(windows, lengths, starts * room)  # first: (R, W + 1) log-probabilities
@@ -120,7 +124,6 @@ class Reader:
         branches = self._shortlist(windows, first, starts)
         if not branches:
             return Reading((), tuple(none), int(lengths.sum()), 1)
-        _check(cancel)
         spans = self._score(windows, lengths, cache, first, branches, room)
         return Reading(tuple(spans), tuple(none), int(lengths.sum()), 2)
 
@@ -248,8 +251,3 @@ def _ranked(spans: list[Span]) -> list[Span]:
     overlaps = expected_overlap(list(best), [span.logprob for span in best.values()]).tolist()
     found = [replace(span, overlap=overlap) for span, overlap in zip(best.values(), overlaps, strict=True)]
     return sorted(found, key=lambda span: -span.overlap)
-
-
-def _check(cancel: threading.Event | None) -> None:
-    if cancel is not None and cancel.is_set():
-        raise Cancelled

@@ -125,6 +125,28 @@ def test_nothing_to_read_and_cancel() -> None:
         reader.read("When?", TEXTS, cancel=cancel)
 
 
+class SetAfter(threading.Event):
+    """An event that is set when it has been looked at so many times."""
+
+    def __init__(self, looks: int) -> None:
+        super().__init__()
+        self.left = looks
+
+    def is_set(self) -> bool:
+        self.left -= 1
+        return self.left < 0
+
+
+def test_a_reading_is_cancelled_between_any_two_layers() -> None:
+    reader = make_reader()
+    whole = reader.read("When?", TEXTS)
+    looks = 1 + 2 * reader.model.config.layers  # before it begins, and before each layer of both passes
+    for after in range(looks):
+        with pytest.raises(Cancelled):
+            reader.read("When?", TEXTS, cancel=SetAfter(after))
+    assert reader.read("When?", TEXTS, cancel=SetAfter(looks)) == whole
+
+
 def test_kinds_mark_what_question_and_passage_share() -> None:
     tokenizer = make_reader().tokenizer
     prompt = prompt_ids(tokenizer, tokenizer.encode("灯塔 高"), tokenizer.encode("这座灯塔，很高。"))
