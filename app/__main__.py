@@ -22,7 +22,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--certfile", type=Path, help="certificate (PEM) to serve https with")
     flags.add_argument("--keyfile", type=Path, help="its private key (PEM), readable by you alone")
     flags.epilog = (
-        "python -m app mcp --help: for agents. "
+        "python -m app mcp --help: for agents. python -m app feedback --help: answers with a thumb. "
         "python -m app password --help, python -m app key --help: who may come in from elsewhere."
     )
     return flags
@@ -39,6 +39,10 @@ def main(arguments: list[str] | None = None) -> int:
         from app.api import stdio
 
         return stdio.main(given[1:])
+    if given[:1] == ["feedback"]:
+        from app.conversations import feedback
+
+        return feedback.main(given[1:])
     chosen = parser().parse_args(given)
     from app.guard import logs, wire
     from app.guard.access import AccessError

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from starlette.routing import Route
 
 from app.api import chat, description, documents, embeddings, errors, health, metrics, models, search
@@ -19,7 +19,6 @@ from app.api.mcp_mount import Tools
 from app.workspace import Workspace
 
 _ROUTERS = (chat, models, embeddings, search, documents, health, metrics)
-_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 
 
 def attach(server: FastAPI, workspace: Workspace) -> None:
@@ -34,9 +33,8 @@ def attach(server: FastAPI, workspace: Workspace) -> None:
     tools = Tools(workspace)
     server.router.routes.append(Route("/mcp", endpoint=tools))
     for path, allowed in methods.items():
-        others = [method for method in _METHODS if method not in allowed]
-        server.router.routes.append(Route(path, endpoint=_refuse(sorted(allowed)), methods=others))
-    server.router.routes.append(Route("/v1/{rest:path}", endpoint=_unknown, methods=list(_METHODS)))
+        server.router.routes.append(Route(path, endpoint=_Other(allowed)))
+    server.router.routes.append(Route("/v1/{rest:path}", endpoint=_Unknown()))
     server.add_middleware(metrics.Measure, meter=server.state.meter, path_of=_path_of([*methods, "/mcp", "/docs"]))
     _close_with(server, tools.close)
 
@@ -51,18 +49,22 @@ def _methods() -> dict[str, set[str]]:
     return found
 
 
-def _refuse(allowed: list[str]) -> Callable[[Request], Any]:
-    """For a path of ours with a method it does not have; the page below would say 404 or worse."""
+class _Other:
+    """ASGI application for a path of ours with a method it does not have: the page below would say 404, or worse."""
 
-    async def wrong(request: Request) -> Any:
-        said = f"{request.url.path} knows {' and '.join(allowed)}, not {request.method}."
-        raise ApiError(405, said, "method_not_allowed", headers={"Allow": ", ".join(allowed)})
+    def __init__(self, allowed: set[str]) -> None:
+        self.allowed = sorted(allowed)
 
-    return wrong
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        said = f"{scope['path']} knows {' and '.join(self.allowed)}, not {scope['method']}."
+        raise ApiError(405, said, "method_not_allowed", headers={"Allow": ", ".join(self.allowed)})
 
 
-async def _unknown(request: Request) -> Any:
-    raise ApiError(404, f"There is no {request.url.path[:80]} here: see /docs.", "unknown_url")
+class _Unknown:
+    """ASGI application for what is not there."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        raise ApiError(404, f"There is no {scope['path'][:80]} here: see /docs.", "unknown_url")
 
 
 def _path_of(paths: list[str]) -> Callable[[MutableMapping[str, Any]], str]:

@@ -24,6 +24,13 @@ from rag.settings import load
 from rag.types import Answer, ChainInput
 
 router = APIRouter(prefix="/v1", tags=["chat"])
+_EVENT = {
+    "type": "object",
+    "required": ["data"],
+    "properties": {
+        "data": {"type": "string", "description": "a chat.completion.chunk as JSON; [DONE] at the end"},
+    },
+}
 PULSE = 10.0  # seconds of silence after which a stream says that it is alive: many proxies give up after 60
 _UNHEARD = "The system message had no effect: this model only quotes."
 
@@ -48,8 +55,8 @@ class Result:
     response_model=Completion,
     response_model_exclude_none=False,
     responses={
-        200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "The answer."},
-        **described(400, 404, 413, 429, 500, 502, 503),
+        200: {"content": {"text/event-stream": {"schema": _EVENT}}, "description": "The answer."},
+        **described(404, 502, 503),
     },
     operation_id="complete",
 )

@@ -80,7 +80,7 @@ class Removed(BaseModel):
     deleted: Literal[True] = True
 
 
-@router.get("", responses=described(400, 500, 503), operation_id="documents")
+@router.get("", responses=described(503), operation_id="documents")
 async def listed(
     request: Request,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
@@ -105,7 +105,7 @@ async def listed(
     return await asking.computed(request, read)
 
 
-@router.get("/{document}/text", responses=described(400, 404, 500, 503), operation_id="document_text")
+@router.get("/{document}/text", responses=described(404, 503), operation_id="document_text")
 async def text(
     request: Request,
     document: int,
@@ -139,7 +139,7 @@ def read_text(workspace: Workspace, doc_id: int, start: int = 0, end: int | None
     return Text(id=doc_id, name=name, start=start, end=until, characters=len(whole), text=whole[start:until])
 
 
-@router.post("", responses=described(400, 413, 500, 503), operation_id="upload")
+@router.post("", responses=described(503), operation_id="upload")
 async def upload(
     request: Request, files: Annotated[list[UploadFile], File(description="the documents; other fields are ignored")]
 ) -> Upload:
@@ -190,7 +190,7 @@ def _ingest(workspace: Workspace, paths: list[Path]) -> dict[str, Added]:
     return found
 
 
-@router.delete("/{document}", responses=described(400, 404, 500, 503), operation_id="remove")
+@router.delete("/{document}", responses=described(404, 503), operation_id="remove")
 async def remove(request: Request, document: int) -> Removed:
     """Forget a document."""
     workspace = asking.workspace_of(request)

@@ -79,7 +79,7 @@ class Embeddings(BaseModel):
     usage: EmbeddingUsage
 
 
-@router.post("/embeddings", responses=described(400, 404, 413, 500, 503), operation_id="embed")
+@router.post("/embeddings", responses=described(404, 503), operation_id="embed")
 async def embed(request: Request, asked: EmbeddingRequest) -> Embeddings:
     """Make vectors of texts, as the store has them of its passages."""
     workspace = asking.workspace_of(request)

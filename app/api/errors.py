@@ -27,6 +27,7 @@ _KINDS = {
     502: "server_error",
     503: "server_error",
 }
+_GUARDED = (400, 401, 403, 408, 413, 414, 429, 500)  # what `app.guard` may say before any of this is asked
 _LONGEST = 80  # characters of a wrong value that are repeated
 NO_DOCUMENTS = "There are no documents yet: add some with POST /documents, on the page, or with python -m ingest."
 
@@ -73,17 +74,22 @@ def body(message: str, status: int = 400, code: str | None = None, param: str | 
 
 
 def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The error replies of an operation, for its description."""
+    """The error replies of an operation, for its description, with those that every operation may have."""
     said = {
         400: "The request is not as it must be.",
+        401: "A key or a login is needed.",
+        403: "The request comes from another site.",
         404: "There is no such thing, or there are no documents yet.",
+        408: "The request came too slowly.",
         413: "The request is too large.",
-        429: "Too many questions wait; Retry-After says for how long.",
+        414: "The address is too long.",
+        429: "Too many requests wait; Retry-After says for how long.",
         500: "The server failed; its log has the details.",
         502: "The model server failed.",
         503: "The store cannot be used.",
     }
-    return {status: {"model": ErrorBody, "description": said[status]} for status in statuses}
+    every = sorted({*statuses, *_GUARDED})
+    return {status: {"model": ErrorBody, "description": said[status]} for status in every}
 
 
 def told(failure: Exception) -> ApiError:

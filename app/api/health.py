@@ -19,14 +19,16 @@ class Health(BaseModel):
     status: Literal["ok", "ready", "loading", "empty", "broken"]
 
 
-@router.get("/health", responses=described(500), operation_id="live")
+@router.get("/health", responses=described(), operation_id="live")
 async def live() -> Health:
     """Whether the server lives."""
     return Health(status="ok")
 
 
 @router.get(
-    "/health/ready", responses={503: {"model": Health, "description": "It cannot answer yet."}}, operation_id="ready"
+    "/health/ready",
+    responses={**described(), 503: {"model": Health, "description": "It cannot answer yet."}},
+    operation_id="ready",
 )
 async def ready(request: Request, response: Response) -> Health:
     """Whether the server can answer now."""

@@ -40,13 +40,13 @@ def named(workspace: Workspace) -> list[str]:
     return names
 
 
-@router.get("/models", responses=described(500), operation_id="models")
+@router.get("/models", responses=described(), operation_id="models")
 def listed(request: Request) -> Models:
     """List the models."""
     return Models(data=[Model(id=name) for name in named(asking.workspace_of(request))])
 
 
-@router.get("/models/{model}", responses=described(400, 404, 500), operation_id="model")
+@router.get("/models/{model}", responses=described(404), operation_id="model")
 def one(request: Request, model: str) -> Model:
     """One model."""
     if model not in named(asking.workspace_of(request)):

@@ -32,7 +32,7 @@ class Found(BaseModel):
     hits: list[Source]
 
 
-_ERRORS = described(400, 404, 413, 500, 503)
+_ERRORS = described(404, 503)
 
 
 @router.post("/search", responses=_ERRORS, operation_id="search")

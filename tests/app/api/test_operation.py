@@ -120,7 +120,10 @@ def test_a_client_that_leaves_stops_its_job(workspace: Workspace, stream: bool) 
         body = {"messages": [{"role": "user", "content": "slow"}], "stream": stream}
 
         def ask() -> None:
-            with httpx.Client(base_url=url) as client, client.stream("POST", "/v1/chat/completions", json=body) as reply:
+            with (
+                httpx.Client(base_url=url) as client,
+                client.stream("POST", "/v1/chat/completions", json=body) as reply,
+            ):
                 for line in reply.iter_lines():
                     if "writing" in line:
                         return
