@@ -8,14 +8,20 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableConfig
 
 from ingest.fold import language
+from ingest.store import ChunkRecord
 from rag import trace
 from rag.fusion import Fused
 from rag.retriever import OpenbookRetriever, from_documents, to_source
-from rag.search import Hit, Searcher, SearchResult
+from rag.search import Hit, Searcher, SearchResult, distinct
 from rag.state import State
 from rag.texts import text_of
 from rag.types import RagError, Source
 from rag.widen import mend
+
+# Added to the fused score (0..1) of passages from the documents of the last answer, where a question may be about them.
+# Over the bundled dialogues in Chinese, 0, .02, .05 and .1 bring the right document to the top in 93, 96, 98 and 98 %
+# of 45 (English: 98 throughout); from .2 on, questions about something else are pulled back to it.
+EARLIER = 0.05
 
 
 def find(retriever: BaseRetriever, state: State, config: RunnableConfig) -> State:
@@ -48,11 +54,24 @@ def _search(retriever: OpenbookRetriever, state: State) -> None:
         within=state.get("within"),
         dropped=dropped,
     )
+    if state.get("earlier"):
+        found = _leaning(found, k, dropped, frozenset(state["earlier"]))
     hits = _with_pinned(searcher, state, found) if pinned else found.hits
     sources = [to_source(hit) for hit in hits]
     state["sources"] = mend(searcher.store, sources, text_of(retriever, sources), dropped)
     state["pool"] = found.pool
     state["trace"] = trace.searched(found, k, hits, pinned, dropped)
+
+
+def _leaning(found: SearchResult, k: int, dropped: frozenset[int], earlier: frozenset[int]) -> SearchResult:
+    """The search of a question that may be about the last answer's documents: these count `EARLIER` more."""
+
+    def place(candidate: tuple[Fused, ChunkRecord]) -> tuple[float, int]:
+        fused, record = candidate
+        return -fused.score - EARLIER * (record.doc_id in earlier), record.id
+
+    candidates = sorted(found.candidates, key=place)
+    return replace(found, candidates=candidates, hits=distinct(candidates, k, dropped))
 
 
 def _with_pinned(searcher: Searcher, state: State, found: SearchResult) -> list[Hit]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -210,12 +210,7 @@ class Searcher:
         if rerank and dense:
             ranked = self._rerank(question, [f for f in ranked if f.chunk_id in records], records)
         present = [(f, records[f.chunk_id]) for f in ranked if f.chunk_id in records]
-        hits: list[Hit] = []
-        for f, c in present:
-            if len(hits) == k:
-                break
-            if c.id not in dropped and not any(repeats(c, hit.chunk) for hit in hits):
-                hits.append(Hit(len(hits) + 1, c, f))
+        hits = distinct(present, k, dropped)
         pool = [c.text for _, c in present[:POOL]]
         scores = {f.chunk_id: f.score for f in fused}
         return SearchResult(hits, pool, lang, use_dense, present, scores, weight if use_dense else 0.0)
@@ -266,3 +261,14 @@ class Searcher:
 
     def close(self) -> None:
         self.store.close()
+
+
+def distinct(candidates: Iterable[tuple[Fused, ChunkRecord]], k: int, dropped: Collection[int] = ()) -> list[Hit]:
+    """The first ``k`` that say something which none before them says, without those ``dropped`` (chunk ids)."""
+    hits: list[Hit] = []
+    for fused, chunk in candidates:
+        if len(hits) == k:
+            break
+        if chunk.id not in dropped and not any(repeats(chunk, hit.chunk) for hit in hits):
+            hits.append(Hit(len(hits) + 1, chunk, fused))
+    return hits

@@ -7,13 +7,11 @@ from typing import cast
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableConfig
 
-from ingest.fold import language
-from rag import history, parsers, prompts, words
-from rag.calling import say
+from rag import parsers, words
 from rag.finding import favoured, find
 from rag.models import Model
 from rag.quote import Draft, Quoter
-from rag.retriever import OpenbookRetriever
+from rag.rewriting import rewrite
 from rag.shown import REFUSALS, quotation
 from rag.state import State
 from rag.texts import text_of
@@ -31,22 +29,7 @@ class Stages:
 
     def rewrite(self, state: State, config: RunnableConfig) -> State:
         """A follow-up question made to stand alone: by rules, or by a model that writes."""
-        question, turns = state["question"], state["history"]
-        if isinstance(self.retriever, OpenbookRetriever):
-            searcher = self.retriever.searcher
-            question, state["within"] = searcher.narrow(question)
-            turns = [turn.model_copy(update={"content": searcher.bare(turn.text)}) for turn in turns]
-        rewritten = history.rewrite(question, turns)
-        if rewritten != question and self.model.writes and self.model.chat is not None:
-            template = prompts.template("rewrite", language(question), state["prompts"])
-            asked = template.invoke({"question": question, "history": turns}, config)
-            state["calls"] += 1
-            said = "".join(say(self.model, asked, config, {}, state.get("cancel")))
-            line = parsers.AnswerParser().parse(said).text.strip().split("\n")[0].strip("“”\"「」 ")
-            rewritten = line if 0 < len(line) <= 500 else rewritten
-        state["rewritten"] = rewritten
-        state["language"] = language(question)
-        return state
+        return rewrite(self.retriever, self.model, state, config)
 
     def retrieve(self, state: State, config: RunnableConfig) -> State:
         """The passages, and for our own retriever the wider candidates that weigh the question's terms."""

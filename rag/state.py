@@ -35,6 +35,7 @@ class State(TypedDict, total=False):
     warnings: list[str]
     # added on the way
     rewritten: str
+    earlier: tuple[int, ...]  # documents of the last answer, where the question may be about them too
     language: str
     sources: list[Source]
     pool: list[str]
