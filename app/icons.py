@@ -30,6 +30,7 @@ _PATHS = {
     "remove": '<path d="M5 7h14M10 7V4.5h4V7M7 7l.8 12.5h8.4L17 7"/>',
     "save": '<path d="M12 4.5v10M7.5 10.5L12 15l4.5-4.5M5 19.5h14"/>',
 }
+NAMES = tuple(_PATHS)
 
 
 def icon(name: str) -> str:

@@ -78,7 +78,7 @@ class Talk:
         text = question.strip() if isinstance(question, str) else ""
         turns = self.turns(owner, chat) if chat else []
         if not text or (turns and turns[-1].open):
-            return [gr.skip()] * 6
+            return [gr.skip()] * 8
         if len(text) > MAX_QUESTION:
             return self._refuse(both("answer.too_long", n=f"{len(text):,}", limit=f"{MAX_QUESTION:,}"))
         try:

@@ -111,12 +111,12 @@ def _why(turn: Turn, index: int) -> str:
         for reason in REASONS
     )
     return (
-        f'<form class="ob-why" data-turn="{index}" hidden><fieldset><legend>{both("reason.title")}</legend>'
+        f'<div class="ob-why" data-turn="{index}" hidden><fieldset><legend>{both("reason.title")}</legend>'
         f'<div class="ob-chips">{chips}</div></fieldset><textarea rows="2" maxlength="2000" '
         f"{attribute('placeholder aria-label', 'reason.text')}>"
         f"{escape(turn.comment)}</textarea><footer>"
         f'<button type="button" class="ob-plain" data-why-close>{both("dialog.cancel")}</button>'
-        f'<button type="submit" class="ob-primary">{both("reason.send")}</button></footer></form>'
+        f'<button type="button" class="ob-primary" data-why-send>{both("reason.send")}</button></footer></div>'
     )
 
 

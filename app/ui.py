@@ -47,8 +47,8 @@ def _plain(html: str, **more: Any) -> gr.HTML:
 def _right_tabs() -> str:
     tabs = "".join(
         f'<button type="button" role="tab" id="ob-tab-button-{name}" aria-controls="ob-tab-{name}" '
-        f'data-right-tab="{name}" aria-selected="false">{both(f"right.{name}")}</button>'
-        for name in ("evidence", "why")
+        f'data-right-tab="{name}" aria-selected="false">{both(key)}</button>'
+        for name, key in (("evidence", "evidence.title"), ("why", "right.why"))
     )
     return f'<div class="ob-tabs" role="tablist" {attribute("aria-label", "right.title")}>{tabs}</div>'
 

@@ -137,6 +137,11 @@
     } else if ((node = at("[data-thumb]"))) {
       asking = node.dataset.thumb === "down" && node.getAttribute("aria-pressed") !== "true" ? node.dataset.turn : null;
       thumb(node);
+    } else if ((node = at("[data-why-send]"))) {
+      const why = node.closest(".ob-why");
+      asking = null;
+      why.hidden = true;
+      rate(why.dataset.turn, "down", why);
     } else if ((node = at("[data-why-close]"))) {
       asking = null;
       node.closest(".ob-why").hidden = true;
@@ -145,14 +150,6 @@
       setTimeout(() => { const send = $("#ob-send"); if (send) send.click(); }, 60);
     }
   });
-  document.addEventListener("submit", (event) => {
-    if (!event.target.matches(".ob-why")) return;
-    event.preventDefault();
-    asking = null;
-    event.target.hidden = true;
-    rate(event.target.dataset.turn, "down", event.target);
-  });
-
   // ---- keep to the end of a growing answer, unless the reader has scrolled up
   let turns = 0;
   let chat = "";

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
+from app.icons import NAMES, icon
 from rag.types import Answer, Citation, Source
 
 TEXT = "Rivers rise in spring. A dam holds them back. Nobody knows the rest."
@@ -36,6 +37,8 @@ class Page(HTMLParser):
 
     def __init__(self, html: str) -> None:
         super().__init__(convert_charrefs=True)
+        for name in NAMES:  # our own drawings; any other is not inert
+            html = html.replace(icon(name), "")
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.text = ""
         self.feed(html)

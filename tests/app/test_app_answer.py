@@ -6,8 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app import evidence
-from app.answer import quotations, turn_html
-from app.turns import Turn, history
+from app.answer import quotations
+from app.turn_view import turn_html
+from app.turns import Turn
+from rag.types import Conflict
 from tests.app.app_samples import TEXT, Page, make_answer, make_citation, make_source
 
 HOSTILE = (
@@ -143,6 +145,32 @@ def test_only_the_newest_evidence_is_shown() -> None:
     assert states == [("0", "ob-evidence"), ("1", "ob-evidence ob-shown")]
 
 
-def test_history_holds_answered_turns_only() -> None:
-    turns = [shown("A."), Turn("stopped", "stopped", text="half"), shown("B.")]
-    assert [message["role"] for message in history(turns)] == ["user", "assistant", "user", "assistant"]
+def test_what_is_out_of_the_ordinary_stands_under_the_answer() -> None:
+    first, second = make_source(1), make_source(2, text="A dam fails one river in ten.")
+    citations = [make_citation(first, "A dam holds them back."), make_citation(second, "A dam fails one river in ten.")]
+    conflict = Conflict(first=citations[0], second=citations[1], values=("holds <b>", "fails"))
+    answer = make_answer(
+        "“A dam holds them back.” [1]\n“A dam fails one river in ten.” [2]", [first, second], citations,
+        rewritten="What does a dam do?", strategy="self-consistency", calls=5, seed=7, plan=["Read <all>"],
+        conflicts=[conflict], warnings=["One <sentence> was dropped."],
+    )  # fmt: skip
+    page = Page(turn_html(Turn("And a dam?", "done", answer=answer, id=2, versions=[1, 2]), 0))
+    assert page.inert
+    for said in ("Searched for: What does a dam do?", "Self-consistency", "5 model calls", "seed 7", "Read <all>",
+                 "The documents do not agree here:", "holds <b>", "One <sentence> was dropped.", "2/2"):  # fmt: skip
+        assert said in page.text, said
+    steps = [a for tag, a in page.tags if a.get("data-do") == "choose"]
+    assert [(a["data-version"], "disabled" in a) for a in steps] == [("0", False), ("2", True)]
+
+
+def test_the_place_in_the_queue_is_told_while_it_waits() -> None:
+    assert "waiting for the model, 3 before you" in turn_html(Turn("q", "waiting", position=3), 0)
+    assert "前面还有 3 个" in turn_html(Turn("q", "waiting", position=3), 0)
+
+
+@given(hostile.filter(str.strip))
+def test_any_plan_warning_comment_and_reason_is_inert(text: str) -> None:
+    answer = make_answer("No.", [make_source()], [], warnings=[text], plan=[text])
+    turn = Turn(text, "done", answer=answer, comment=text, rating="down", rewritten=text)
+    assert Page(turn_html(turn, 0)).inert
+    assert Page(turn_html(Turn(text, "running", "writing", plan=[text], rewritten=text), 0)).inert

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app import documents
+from app import adding, documents
 from app.hero import hero, questions
 from app.workspace import Heading, Workspace
 from ingest.report import Event, IngestReport, Quarantined
@@ -18,7 +18,7 @@ from tests.app.app_samples import Page
 
 
 def record(path: str = "/docs/a.md", **fields: Any) -> Any:
-    values = {"id": 1, "path": path, "chunk_count": 3, "omissions": (), "title": "A", "language": "en"}
+    values = {"id": 1, "path": path, "root": "/docs", "chunk_count": 3, "omissions": (), "title": "A", "language": "en"}
     return SimpleNamespace(**(values | fields))
 
 
@@ -88,7 +88,7 @@ def test_progress_tells_each_file_its_fate(tmp_path: Path, upload: Callable[...,
         Event("file", "/x/good.md", "added", done=2, total=2, chunks=4),
         Event("commit"),
     ]
-    frames = list(documents.add(Stub(tmp_path, [], events), files))
+    frames = list(adding.add(Stub(tmp_path, [], events), files))
     assert "Reading 2 files" in frames[0]
     last = Page(frames[-1]).text
     assert "good.mdadded" in last
@@ -99,18 +99,18 @@ def test_progress_tells_each_file_its_fate(tmp_path: Path, upload: Callable[...,
 
 
 def test_a_run_that_fails_says_why(tmp_path: Path, upload: Callable[..., str]) -> None:
-    frames = list(documents.add(Stub(tmp_path, [], [IngestError("The store is <locked>.")]), [upload("a.md")]))
+    frames = list(adding.add(Stub(tmp_path, [], [IngestError("The store is <locked>.")]), [upload("a.md")]))
     assert "The store is &lt;locked&gt;." in frames[-1]
 
 
 @pytest.mark.parametrize("files", [None, [], "x", 3])
 def test_no_files_no_work(tmp_path: Path, files: object) -> None:
-    assert list(documents.add(Stub(tmp_path, []), files)) == []
+    assert list(adding.add(Stub(tmp_path, []), files)) == []
 
 
-@pytest.mark.parametrize("data", [None, {}, {"id": "1"}, {"id": True}, {"id": [1]}, "1", {"id": 99}])
+@pytest.mark.parametrize("data", [None, {}, {"id": "one"}, {"id": True}, {"id": [1]}, "1", {"id": 99}])
 def test_only_the_number_of_a_document_removes_it(tmp_path: Path, data: object) -> None:
-    assert "no longer in the index" in documents.remove(Stub(tmp_path, [record()]), data)
+    assert "no longer in the index" in adding.remove(Stub(tmp_path, [record()]), data)
 
 
 def test_starters_prefer_the_language_of_the_page() -> None:
@@ -138,3 +138,21 @@ def test_the_first_view_offers_questions_in_both_languages(tmp_path: Path) -> No
     page = Page(hero(Stub(tmp_path, [record()])))
     assert page.text.count("Locks and latches") == 2  # one group of starters per language of the page
     assert page.text.count("锁的顺序") == 2
+
+
+@pytest.mark.parametrize("data", [None, {}, {"id": True}, {"id": 99}])
+def test_only_the_number_of_a_document_reads_it_again(tmp_path: Path, data: object) -> None:
+    assert "no longer in the index" in next(adding.reread(Stub(tmp_path, [record()]), data))
+
+
+def test_a_file_that_is_gone_cannot_be_read_again(tmp_path: Path) -> None:
+    said = next(adding.reread(Stub(tmp_path, [record(str(tmp_path / "<gone>.md"))]), {"id": "1"}))
+    assert "no longer where it was read from" in said
+    assert "&lt;gone&gt;" in said
+
+
+def test_files_of_one_name_are_told_apart_where_they_are_named(tmp_path: Path) -> None:
+    records = [record("/docs/en/a b.md", id=1), record("/docs/zh/a b.md", id=2), record("/docs/en/c.md", id=3)]
+    page = Page(documents.listing(Stub(tmp_path, records)))
+    named = [attributes["data-mention"] for _, attributes in page.tags if "data-mention" in attributes]
+    assert named == ['@"en/a b.md"', '@"zh/a b.md"', "@c.md", "@en/"]
