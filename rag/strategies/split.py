@@ -7,7 +7,7 @@ import re
 from langchain_core.messages import HumanMessage
 
 from ingest.fold import language, terms
-from rag import history
+from rag import followup
 from rag.features import asking_words
 
 MOST = 4
@@ -18,13 +18,19 @@ _BOTH_EN = re.compile(
 _CLAUSE_EN = re.compile(
     rf"(?:,\s*|\s+)and\s+(?=(?:by |in |on |at |to |for |from )?{_ASK_EN}\b)|;\s*(?={_ASK_EN}\b)", re.I
 )
-_OPENS_EN = re.compile(rf"^(?:(?:by|in|on|at|to|for|from)\s+)?{_ASK_EN}\b", re.I)
+_AUX_EN = r"(?:is|are|was|were|do|does|did|can|could|will|would|has|have|had|should|may|might|must)"
+# "… and when did it end" asks; "… and when the war ended" does not.
+_OPENS_EN = re.compile(
+    rf"^(?:(?:by|in|on|at|to|for|from)\s+)?(?:(?:when|where|why)\s+{_AUX_EN}\b|how\s+(?:\w+\s+){{0,3}}{_AUX_EN}\b"
+    r"|(?:who|whom|whose|what|which)\b)",
+    re.I,
+)
 _WHICH_EN = re.compile(
     r"^(?:which|who|what)\b.*?\b(?:is|was|are|were) (?P<more>[\w ]+?)[,:] (?P<a>.+?) or (?P<b>.+)$", re.I
 )
 _NAME = r"(?:the )?[A-Z][\w'’-]*(?: (?:of |the |de |von )?[A-Z][\w'’-]*)*"
 _NAMES_EN = re.compile(
-    rf"^(?P<head>(?:{_ASK_EN}|in which|on which)\b.*?\b(?:are|were|do|did|have) )"
+    r"^(?P<head>(?i:who|what|when|where|how|which|in which|on which)\b.*?\b(?:are|were|do|did|have) )"
     rf"(?P<a>{_NAME}) and (?P<b>{_NAME})(?P<tail>\b.*)$"
 )
 _MORE = {"older": "old", "larger": "large", "bigger": "big", "higher": "high", "taller": "tall", "longer": "long"} | {
@@ -92,11 +98,18 @@ def _split_zh(asked: str) -> list[str]:
     return [asked]
 
 
+# A short Chinese question such as 长城有多长？ names its subject all the same: only one with a pronoun is completed.
+_POINTS_ZH = re.compile(r"它|他|她|其|这|那|该")
+
+
 def _complete(parts: list[str]) -> list[str]:
     """The parts, each of which can be understood without those before it."""
     whole = [parts[0]]
     for part in parts[1:]:
-        whole.append(history.rewrite(part, [HumanMessage(parts[0])]))
+        if language(part) == "zh" and not _POINTS_ZH.search(part):
+            whole.append(part)
+            continue
+        whole.append(followup.resolve(part, [HumanMessage(parts[0])]).question)
     return whole
 
 
