@@ -39,7 +39,7 @@
     const at = (wanted) => event.target.closest && event.target.closest(wanted);
     let node;
     if ((node = at("[data-pin], [data-drop]"))) {
-      const panel = node.closest(".ob-why");
+      const panel = node.closest(".ob-explained");
       if (panel.dataset.before === undefined) panel.dataset.before = JSON.stringify(choice(panel));
       const on = node.getAttribute("aria-pressed") !== "true";
       const other = node.parentElement.querySelector(node.matches("[data-pin]") ? "[data-drop]" : "[data-pin]");
@@ -47,7 +47,7 @@
       if (on && other) other.setAttribute("aria-pressed", "false");
       offer(panel, panel.dataset.before);
     } else if ((node = at("[data-choice]"))) {
-      const panel = node.closest(".ob-why");
+      const panel = node.closest(".ob-explained");
       node.disabled = true;
       window.openbook.again(Number(panel.dataset.turn), choice(panel));
     } else if ((node = at("[data-look]"))) {

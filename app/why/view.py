@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 from app.i18n import attribute, both
@@ -39,7 +39,7 @@ def explain(turn: Turn, index: int) -> str:
     else:
         parts += [_passages(answer), _sentences(answer), _cut(answer), distribution.tokens(answer.trace.tokens)]
     parts += [_reader(answer, index), _steps(answer), _prompt(answer), _times(answer)]
-    return f'<section class="ob-why" data-turn="{index}">{head}{"".join(parts)}</section>'
+    return f'<section class="ob-explained" data-turn="{index}">{head}{"".join(parts)}</section>'
 
 
 def block(title: str, body: str, *, hint: str = "") -> str:
@@ -88,14 +88,14 @@ def name_of(candidate: Candidate) -> str:
     return " › ".join([candidate.title or file, *(h for h in candidate.headings[-1:] if h != candidate.title)])
 
 
-def _number(value: float | None, rank: int | None = None) -> str:
+def _number(value: float | None, rank: int | None = None, *, digits: int = 2) -> str:
     if value is None and rank is None:
         return '<td class="ob-no">–</td>'
-    place = f"<small>#{rank}</small> " if rank is not None else ""
-    return f"<td>{place}{'' if value is None else f'{value:.3g}'}</td>"
+    place = f" <small>#{rank}</small>" if rank is not None else ""
+    return f"<td>{'' if value is None else f'{value:.{digits}f}'}{place}</td>"
 
 
-def _row(candidate: Candidate) -> str:
+def _row(candidate: Candidate, number: int | None) -> str:
     name = name_of(candidate)
     pinned, dropped = candidate.reason == "pinned", candidate.reason == "dropped"
     page = f" <small>{both('evidence.page', page=candidate.page)}</small>" if candidate.page is not None else ""
@@ -107,27 +107,28 @@ def _row(candidate: Candidate) -> str:
     )
     numbers = (
         _number(candidate.dense_score, candidate.dense_rank)
-        + _number(candidate.lexical_score, candidate.lexical_rank)
+        + _number(candidate.lexical_score, candidate.lexical_rank, digits=1)
         + _number(candidate.fused)
         + _number(candidate.interaction)
         + _number(candidate.score)
     )
     fate = f'<span class="ob-fate ob-fate-{candidate.reason}">{both(_FATES[candidate.reason])}</span>'
     excerpt = " ".join(candidate.excerpt.split())
+    mark = "" if number is None else f'<span class="ob-num">{number}</span> '
     return (
-        f'<tbody><tr class="ob-cand"><th colspan="5" scope="rowgroup"><span class="ob-cand-name">'
+        f'<tbody><tr class="ob-cand"><th colspan="5" scope="rowgroup"><span class="ob-cand-name">{mark}'
         f'<b title="{escape(excerpt)}">{escape(name)}</b>{page}</span><span class="ob-cand-side">{fate}{buttons}</span>'
         f"</th></tr><tr>{numbers}</tr></tbody>"
     )
 
 
-def _table(candidates: Sequence[Candidate]) -> str:
+def _table(candidates: Sequence[Candidate], numbers: Mapping[int, int]) -> str:
     heads = (
         f'<th scope="col">{both("why.column.dense")}</th><th scope="col">{both("why.column.lexical")}</th>'
         f'<th scope="col">{both("why.column.fused")}</th><th scope="col">{both("why.column.interaction")}</th>'
         f'<th scope="col">{both("why.column.score")}</th>'
     )
-    rows = "".join(map(_row, candidates))
+    rows = "".join(_row(candidate, numbers.get(candidate.chunk_id)) for candidate in candidates)
     hint = attribute("title", "why.column.hint")
     return f'<table class="ob-cands"><thead><tr {hint}>{heads}</tr></thead>{rows}</table>'
 
@@ -139,12 +140,14 @@ def _passages(answer: Answer) -> str:
     kept = [c for c in trace.candidates if c.kept]
     cut = [c for c in trace.candidates if not c.kept]
     said = both("why.considered", n=max(trace.considered, len(trace.candidates)))
-    weight = "" if trace.weight is None else " " + both("why.weight", weight=f"{trace.weight:.2g}")
-    body = _table(kept) if kept else ""
+    weight = "" if trace.weight is None else both("why.weight", weight=f"{trace.weight:.2g}") + " "
+    numbers = {source.chunk_id: source.n for source in answer.sources}
+    body = _table(kept, numbers) if kept else ""
     if cut:
-        body += f'<details class="ob-more"><summary>{both("why.more", n=len(cut))}</summary>{_table(cut)}</details>'
+        summary = f"<summary>{both('why.more', n=len(cut))}</summary>"
+        body += f'<details class="ob-more">{summary}{_table(cut, numbers)}</details>'
     body += f'<button type="button" class="ob-tool ob-strong-tool" data-choice hidden>{both("why.again")}</button>'
-    return block(both("why.passages"), body, hint=said + weight)
+    return block(both("why.passages"), body, hint=weight + said)
 
 
 def _sentence(sentence: Weighed, place: int) -> str:
@@ -185,7 +188,7 @@ def _reader(answer: Answer, index: int) -> str:
         return block(both("why.reader"), f"<p>{both('why.only_reader')}</p>")
     order = sorted(answer.sources, key=lambda source: (not source.cited, source.n))
     buttons = "".join(
-        f'<button type="button" class="ob-chip" data-look data-turn="{index}" data-n="{source.n}" '
+        f'<button type="button" class="ob-look" data-look data-turn="{index}" data-n="{source.n}" '
         f"{attribute('aria-label', 'why.look', n=source.n)}>{source.n}</button>"
         for source in order
     )
