@@ -9,12 +9,11 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-from rag.strategies.names import NAMES
-
 from app.i18n import attribute, both
 from app.icons import icon
 from app.payload import Refused
 from rag.settings import Settings, load
+from rag.strategies.names import NAMES
 from rag.types import RagError
 
 MAX_PASSAGES = 20  # more than this no longer fits the reader's context and only slows the answer
@@ -110,8 +109,11 @@ def drawer() -> str:
 def summary_button() -> str:
     """The button that opens the drawer; the script writes the present choice into it."""
     modes = "".join(f'<span data-for="{mode}">{both(f"mode.{mode}")}</span>' for mode in MODES)
+    said = both("settings.summary", t="\0", k="\1")
+    for mark, name in (("\0", "temperature"), ("\1", "k")):
+        said = said.replace(mark, f'<span data-value="{name}"></span>')
     return (
         '<button type="button" id="ob-settings-open" data-settings aria-expanded="false" aria-controls="ob-settings" '
-        f'{attribute("aria-label", "settings.title")}>{icon("settings")}<span class="ob-modes">{modes}</span>'
-        '<span id="ob-summary"></span></button>'
+        f'{attribute("title", "settings.title")}>{icon("settings")}<span class="ob-modes">{modes}</span>'
+        f'<span id="ob-summary"><span data-value="strategy"></span>{said}</span></button>'
     )

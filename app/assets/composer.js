@@ -32,15 +32,20 @@
     const values = settings();
     for (const output of all("output", form())) {
       const input = document.getElementById(output.htmlFor.value);
-      output.textContent = Number(input.value).toFixed(input.step === "1" ? 0 : 2);
+      const text = Number(input.value).toFixed(input.step === "1" ? 0 : 2);
+      if (output.textContent !== text) output.textContent = text;
     }
     for (const scope of [form(), $("#ob-settings-open")]) {
       for (const node of all("[data-for]", scope)) {
         node.hidden = ![values.mode, values.strategy].includes(node.dataset.for);
       }
     }
-    const extras = values.strategy === standard().strategy ? [] : [$("#ob-strategy").selectedOptions[0].label];
-    $("#ob-summary").textContent = [...extras, `T ${values.temperature}`, `k ${values.k}`].map((word) => ` · ${word}`).join("");
+    const strategy = values.strategy === standard().strategy ? "" : $("#ob-strategy").selectedOptions[0].label;
+    const shown = { temperature: values.temperature, k: values.k, strategy: strategy && `${strategy} · ` };
+    for (const node of all("#ob-summary [data-value]")) {
+      const text = String(shown[node.dataset.value]);
+      if (node.textContent !== text) node.textContent = text;
+    }
   };
   const changed = () => {
     const start = standard();
