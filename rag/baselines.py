@@ -20,10 +20,12 @@ from rag import metrics
 from rag.calibration import Calibration
 from rag.features import FEATURES
 from rag.questions import Question
-from rag.quote import Quoter, Scored, SentenceVectors
+from rag.quote import Quoter, Scored
 from rag.search import Searcher
+from rag.sentence_vectors import SentenceVectors
 from rag.state import State
 from rag.window import cost
+from rag.witness import Witness
 
 COVERED = FEATURES.index("covered")
 
@@ -40,10 +42,10 @@ class Without:
 class Baselines:
     """Baselines over one store, fed with the passages that the chain found."""
 
-    def __init__(self, searcher: Searcher, calibration: Calibration, lang: str) -> None:
+    def __init__(self, searcher: Searcher, calibration: Calibration, lang: str, witness: Witness | None = None) -> None:
         self.searcher, self.language = searcher, lang
         self.vectors = SentenceVectors(searcher)
-        self.quoter = Quoter(calibration, self.vectors)
+        self.quoter = Quoter(calibration, self.vectors, witness)
 
     def ask(self, state: State, question: Question) -> Without:
         """``state`` is the chain's after its answer."""

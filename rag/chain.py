@@ -20,17 +20,20 @@ from langchain_core.runnables.config import run_in_executor
 
 from ingest.types import IngestError
 from rag import history as turns
+from rag import overview
 from rag import prompts as templates
 from rag.calibration import Calibration
 from rag.models import Model, init_model
-from rag.quote import Quoter, SentenceVectors
+from rag.quote import Quoter
 from rag.retriever import OpenbookRetriever
+from rag.sentence_vectors import SentenceVectors
 from rag.server import RETRIES, TIMEOUT
 from rag.settings import check_question, load
 from rag.shown import REFUSALS
 from rag.stages import Stages
 from rag.state import State, check
 from rag.types import Answer, AnswerEvent, Cancelled, ChainInput, Mode, RagError
+from rag.witness import Witness
 
 MAX_CHOSEN = 50  # passages that may be pinned, and dropped: as many as may be read
 
@@ -88,7 +91,7 @@ def build_chain(
     )
     # Loaded by the searcher itself at the first question in a language the encoder knows.
     vectors = SentenceVectors(_Late(searcher)) if searcher is not None else None
-    stages = Stages(found, generator, Quoter(calibration, vectors))
+    stages = Stages(found, generator, Quoter(calibration, vectors, Witness()))
     defaults = settings.model_dump(include={"temperature", "top_p", "seed", "k", "mode", "strategy"})
     return AnswerChain(stages, defaults, own)
 
@@ -175,6 +178,10 @@ class AnswerChain(Runnable[str | ChainInput, Answer]):
             state = self._timed("rewriting", self.rewriting, state, config)
             if state["rewritten"] != state["question"]:
                 yield {"rewritten": state["rewritten"]}
+            surveyed = overview.survey(self.stages.retriever, state)
+            if surveyed is not None:
+                yield from overview.events(self.stages, state, config, surveyed)
+                return
             yield {"stage": "searching"}
             state = self._timed("searching", self.searching, state, config)
             yield {"sources": state["sources"]}

@@ -14,6 +14,7 @@ import numpy as np
 
 from rag.features import FEATURES, WeightedQuestion, term_set
 from rag.types import Source
+from rag.witness import Testimony
 
 SURE = (
     "cosine",  # best cosine of a passage (0 where the encoder does not know the language)
@@ -31,6 +32,9 @@ SURE = (
     "kind_missing",
     "terms",  # log count of the question's terms
     "rarest_missing",  # the weightiest term of the question stands in no passage
+    "witness",  # MaxSim of the best sentence by another model (unknown where it was not heard)
+    "witness_least",  # … of the word of the question that the sentence answers worst
+    "witness_cosine",
     "reader_best",  # log of the reader's best probability
     "reader_none",  # log of the least probability, over the passages, that nothing there answers
     "reader_none_first",  # … of the first passage
@@ -38,9 +42,15 @@ SURE = (
 
 
 def evidence(
-    rows: Sequence[Sequence[float]], scores: np.ndarray, sources: Sequence[Source], question: WeightedQuestion
+    rows: Sequence[Sequence[float]],
+    scores: np.ndarray,
+    sources: Sequence[Source],
+    question: WeightedQuestion,
+    testimony: Testimony | None,
 ) -> list[float]:
-    """One row of `SURE`; NaN where a foreign retriever gives no score; the reader's places stay 0 without one."""
+    """One row of `SURE`; NaN where a foreign retriever gives no score or no witness was heard; the reader's places stay
+    0 without one.
+    """
     order = np.argsort(-scores, kind="stable")
     best = dict(zip(FEATURES, rows[int(order[0])], strict=True))
     found = [term_set(source.text) for source in sources]
@@ -63,6 +73,7 @@ def evidence(
         best["kind_missing"],
         math.log(1 + len(question.weights)),
         float(rarest is not None and rarest not in everywhere),
+        *((math.nan, math.nan, math.nan) if testimony is None else testimony),
         0.0,
         0.0,
         0.0,

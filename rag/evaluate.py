@@ -64,7 +64,8 @@ class _Run:
         self.set, self.documents, self.chain = questions, documents, chain
         self.searcher: Searcher = chain.retriever.searcher
         self.vectors = self.searcher.encode([q.text for q in questions.questions])
-        self.baselines = Baselines(self.searcher, chain.stages.quoter.calibration, questions.language)
+        quoter = chain.stages.quoter
+        self.baselines = Baselines(self.searcher, quoter.calibration, questions.language, quoter.witness)
         self.without: dict[tuple[int, bool], Without] = {}  # by question and whether its paragraph was removed
 
     def figures(self, examples: int, seed: int) -> dict[str, Any]:

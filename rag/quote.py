@@ -12,11 +12,8 @@ from __future__ import annotations
 import math
 import random
 import re
-import threading
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 
@@ -25,9 +22,11 @@ from ingest.sentences import sentences
 from rag.calibration import Calibration, Profile, bundled, profile
 from rag.confidence import SURE, evidence
 from rag.features import FEATURES, Candidate, WeightedQuestion, describe, term_set
+from rag.sentence_vectors import SentenceVectors
 from rag.types import Citation, Source
 from rag.verify import cite
 from rag.window import budget, cost, fit
+from rag.witness import SENTENCES, Testimony, Witness
 
 _MARKS = re.compile(r"^\s*#{1,6}\s+|\s#+\s*$|[*_`]|\n\s*[=-]{3,}\s*$")
 # Shown only while a further sentence is at least this likely to hold the answer. Lower shows noise.
@@ -37,12 +36,6 @@ ENOUGH = 0.97  # nothing further is shown once the shown sentences are this like
 # answer by half or more in 74 % of cases on squad-en-dev (12 % of 350 questions) and in 77 % on cmrc-zh-dev (60 % of
 # 220); from 0.3 on it is 70 and 65 %.
 EXACT = 0.45
-
-
-class SentenceEncoder(Protocol):
-    """What quote mode needs of `ingest.encode.Encoder`."""
-
-    def encode(self, texts: Sequence[str]) -> np.ndarray: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,37 +77,20 @@ class Scored:
     candidates: list[Candidate]
     rows: list[list[float]]
     reading: Reading | None
-
-
-class SentenceVectors:
-    """Vectors of sentences, kept for the next question (passages come back); safe between threads."""
-
-    def __init__(self, encoder: SentenceEncoder, keep: int = 20_000) -> None:
-        self._encoder, self._keep = encoder, keep
-        self._known: OrderedDict[str, np.ndarray] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def cosines(self, question: np.ndarray, texts: Sequence[str]) -> list[float]:
-        """The cosine of each text with the question's vector (d,)."""
-        with self._lock:
-            missing = [text for text in dict.fromkeys(texts) if text not in self._known]
-            if missing:
-                for text, vector in zip(missing, self._encoder.encode(missing), strict=True):
-                    self._known[text] = vector
-            found = np.stack([self._known[text] for text in texts]) if texts else np.zeros((0, len(question)))
-            for text in texts:
-                self._known.move_to_end(text)
-            while len(self._known) > self._keep:
-                self._known.popitem(last=False)
-        return [float(x) for x in found @ question]
+    testimony: Testimony | None = None
 
 
 class Quoter:
-    """Chooses quotations; ``vectors`` and ``calibration`` are shared between calls."""
+    """Chooses quotations; ``vectors``, ``witness`` and ``calibration`` are shared between calls."""
 
-    def __init__(self, calibration: Calibration | None = None, vectors: SentenceVectors | None = None) -> None:
+    def __init__(
+        self,
+        calibration: Calibration | None = None,
+        vectors: SentenceVectors | None = None,
+        witness: Witness | None = None,
+    ) -> None:
         self.calibration = bundled() if calibration is None else calibration
-        self.vectors = vectors
+        self.vectors, self.witness = vectors, witness
 
     def score(
         self,
@@ -136,7 +112,17 @@ class Quoter:
         read = None if reading is None else [_mass(c, reading) for c in candidates]
         above = [" ".join(s.headings) for s in sources]
         rows = describe(asked, [s.text for s in sources], search_scores(sources), candidates, cosines, read, above)
-        return Scored(asked, candidates, rows, reading)
+        return Scored(asked, candidates, rows, reading, self._hear(asked, candidates, rows))
+
+    def _hear(
+        self, asked: WeightedQuestion, candidates: Sequence[Candidate], rows: Sequence[Sequence[float]]
+    ) -> Testimony | None:
+        """The witness's view of the sentences that look best without it and without the reader."""
+        if self.witness is None or asked.language != "en" or not candidates:
+            return None
+        scores = profile(self.calibration, "en", False).sentence.score(FEATURES, rows)
+        best = np.argsort(-scores, kind="stable")[:SENTENCES]
+        return self.witness.hear(asked.text, [candidates[int(i)].text for i in best])
 
     def quote(
         self,
@@ -153,7 +139,8 @@ class Quoter:
         if not scored.candidates:
             return Draft([], 0.0, True, [0.0] * len(SURE))
         probabilities = sentence_probabilities(model, scored.rows)
-        facts = evidence(scored.rows, model.sentence.score(FEATURES, scored.rows), sources, scored.question)
+        sentence = model.sentence.score(FEATURES, scored.rows)
+        facts = evidence(scored.rows, sentence, sources, scored.question, scored.testimony)
         if scored.reading is not None:
             facts = with_reading(facts, scored.reading)
         confidence = model.sure(SURE, facts)

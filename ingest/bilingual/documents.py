@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from ingest.bilingual.damped import damped
+
 DOCUMENTS = "documents"  # the name of the rows among the weights
 
 
@@ -31,7 +33,7 @@ class PieceTable:
         """float32 (n, C), not normalised, of texts given as word-pieces; zeros for a text without any."""
         vectors = np.zeros((len(rows), self.codes.shape[1]), dtype=np.float32)
         for place, ids in enumerate(rows):
-            if len(ids):
-                numbers = np.asarray(ids)
-                vectors[place] = self.scale[numbers] @ self.codes[numbers].astype(np.float32)
+            distinct, weights = damped(ids)
+            if len(distinct):
+                vectors[place] = (weights * self.scale[distinct]) @ self.codes[distinct].astype(np.float32)
         return vectors

@@ -14,6 +14,7 @@ from sentence_transformers.base.modules.input_module import InputModule
 from torch import Tensor, nn
 
 from ingest.bilingual import model as files
+from ingest.bilingual.damped import POWER, damped
 from ingest.bilingual.documents import DOCUMENTS
 from ingest.bilingual.transformer import pad
 
@@ -44,13 +45,16 @@ class Bilingual(InputModule):
         chinese = [self._model.is_table_text(text) for text in texts]
         others = [text for text, other in zip(texts, chinese, strict=True) if not other]
         ids, keep = pad(self._model.pieces(others, whole=kwargs.get("task") == "document"))
-        numbers = self.rows.ids([text for text, mine in zip(texts, chinese, strict=True) if mine])
-        lengths = torch.tensor([len(found) for found in numbers], dtype=torch.long)
-        flat = [torch.from_numpy(found.astype("int64")) for found in numbers]
+        mine = [text for text, is_mine in zip(texts, chinese, strict=True) if is_mine]
+        found = [damped(row) for row in self.rows.ids(mine)]
+        lengths = torch.tensor([len(numbers) for numbers, _ in found], dtype=torch.long)
+        flat = [torch.from_numpy(numbers) for numbers, _ in found]
+        weights = [torch.from_numpy(weight) for _, weight in found]
         return {
             "input_ids": ids,
             "attention_mask": keep,
             "rows": torch.cat(flat) if flat else torch.empty(0, dtype=torch.long),
+            "weights": torch.cat(weights) if weights else torch.empty(0),
             "offsets": torch.cumsum(lengths, 0) - lengths,
             "chinese": torch.tensor(chinese, dtype=torch.bool),
         }
@@ -60,11 +64,14 @@ class Bilingual(InputModule):
         chinese: Tensor = features["chinese"]
         vectors = torch.zeros(len(chinese), self.dimension, device=chinese.device)
         if chinese.any():
-            vectors[chinese] = F.normalize(self.table(features["rows"], features["offsets"]), dim=-1)
+            vectors[chinese] = F.normalize(
+                self.table(features["rows"], features["offsets"], per_sample_weights=features["weights"]), dim=-1
+            )
         if not chinese.all():
             ids, keep = features["input_ids"], features["attention_mask"]
             if task == "document":
-                found = self.documents(ids, per_sample_weights=keep.float())
+                times = ((ids[:, :, None] == ids[:, None, :]) & keep[:, None, :]).sum(-1).clamp_min(1)
+                found = self.documents(ids, per_sample_weights=keep * times.float().pow(POWER - 1))
                 vectors[~chinese] = F.normalize(found, dim=-1)
             else:
                 vectors[~chinese] = self.transformer(ids, keep)

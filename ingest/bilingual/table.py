@@ -1,5 +1,6 @@
 """The Chinese half: a text's vector is the sum of one table's rows, for each character, each pair of neighbouring
-characters and each Latin word-piece; a row's length says how much its term weighs.
+characters and each Latin word-piece; a row's length says how much its term weighs, and what comes again counts less
+each time (``damped.py``).
 
 Pairs beside characters, because words have no gaps: they need no segmentation, and unknown words still have their
 characters. Traditional characters and full-width signs are folded first, as in the lexical index (``ingest/fold.py``).
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ingest.bilingual.damped import damped
 from ingest.fold import fold
 
 HAN = re.compile("[\u3400-\u9fff]+")
@@ -64,8 +66,9 @@ class Table:
         """float32 (n, C), not normalised; zeros for a text without known terms."""
         vectors = np.zeros((len(texts), self.rows.shape[1]), dtype=np.float32)
         for place, numbers in enumerate(self.ids(texts)):
-            if len(numbers):
-                vectors[place] = self.rows[numbers].sum(axis=0)
+            distinct, weights = damped(numbers)
+            if len(distinct):
+                vectors[place] = weights @ self.rows[distinct]
         return vectors
 
 

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ingest.bilingual.damped import POWER
 from ingest.bilingual.training.batches import encode, padded, pieces_of
 from ingest.bilingual.training.course import Average, Budget, Course, set_rate, trained
 from ingest.bilingual.training.questions import Asked, odds
@@ -73,7 +74,7 @@ class Rows(nn.Module):
         """Unit vectors (B, C) of texts ``ids`` (B, T); ``keep`` (B, T) is False for padding."""
         used, places = torch.unique(ids, return_inverse=True)
         counts = torch.zeros(len(ids), len(used), device=ids.device).scatter_add_(1, places, keep.float())
-        return F.normalize(counts @ self.rows(used), dim=-1)
+        return F.normalize(counts.pow(POWER) @ self.rows(used), dim=-1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ingest.bilingual.damped import damped
 from ingest.bilingual.table import Table, by_kind, terms
 from ingest.bilingual.training.course import Budget, Course, set_rate
 from ingest.bilingual.training.parallel import KINDS, NAME, Pair
@@ -120,10 +121,12 @@ class Fit:
 
     def vectors(self, rows: Sequence[Rows]) -> Tensor:
         """Unit vectors (n, C) of texts by their rows."""
-        lengths = torch.tensor([len(found) for found in rows])
-        flat = torch.from_numpy(np.concatenate(rows).astype(np.int64))
+        found = [damped(row) for row in rows]
+        lengths = torch.tensor([len(numbers) for numbers, _ in found])
+        flat = torch.from_numpy(np.concatenate([numbers for numbers, _ in found])).to(self.device)
+        weights = torch.from_numpy(np.concatenate([weight for _, weight in found])).to(self.device)
         starts = torch.cumsum(lengths, 0) - lengths
-        return F.normalize(self.bag(flat.to(self.device), starts.to(self.device)), dim=-1)
+        return F.normalize(self.bag(flat, starts.to(self.device), per_sample_weights=weights), dim=-1)
 
     def _losses(self) -> Iterator[tuple[str, Tensor]]:
         drawn = [self.rng.choice(found, TRANSLATIONS[kind]) for kind, found in self.places.items()]
