@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 # Words come in bursts (Church and Gale, 1995): the second time says less than the first. With .7 instead of 1,
-# recall@10 of the vectors alone rose everywhere: squad-en-dev .853 to .867, fairytale-en-dev .771 to .788, xquad-zh-dev .974 to
-# .977, fairytale-en-train .983 to .990; with .5 some of it is lost again.
+# recall@10 of the vectors alone rose everywhere: squad-en-dev .853 to .867, fairytale-en-dev .771 to .788,
+# xquad-zh-dev .974 to .977, fairytale-en-train .983 to .990; with .5 some of it is lost again.
 POWER = 0.7
 
 
