@@ -57,6 +57,12 @@ class KVCache:
         """Bytes of keys and values, the unfilled slots included."""
         return self.keys.nbytes + self.values.nbytes
 
+    def part(self, rows: slice) -> KVCache:
+        """These rows of the same buffers, to be filled on their own; this cache has to be told by `advance`."""
+        part = object.__new__(KVCache)
+        part.keys, part.values, part.length = self.keys[:, rows], self.values[:, rows], self.length
+        return part
+
     def copy(self, length: int, capacity: int, rows: torch.Tensor | None = None) -> KVCache:
         """A new cache of ``capacity`` slots that holds the first ``length``; of the rows (N,), or of all."""
         clone = object.__new__(KVCache)

@@ -35,6 +35,7 @@ __all__ = ["Cancelled", "Reader", "Reading", "Span", "inside_word"]
 STARTS = 8  # short-listed starts over all passages
 RUN_TOKENS = 32  # longest answer that is scored; the sentence around it is what a longer one is quoted by
 WINDOW_OVERLAP = 64
+ROWS = 8  # windows that go through a layer together: with 50, one layer takes 0.4 s, and Stop is heard between layers
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +163,13 @@ class Reader:
         if not self.model.config.prefix_lm:
             mask = mask & (keys[None] <= keys[:, None])
         cache = self.model.new_cache(rows, width + room)
-        hidden = self.model(ids.to(device), cache=cache, mask=mask.to(device), kinds=kinds.to(device))  # (R, W, C)
+        parts = []
+        for start in range(0, rows, ROWS):
+            part = slice(start, start + ROWS)
+            given = {"mask": mask[part].to(device), "kinds": kinds[part].to(device)}
+            parts.append(self.model(ids[part].to(device), cache=cache.part(part), **given))
+        cache.advance(width)
+        hidden = torch.cat(parts)  # (R, W, C)
         first = start_logprobs(self.model, self.tokenizer, hidden, lengths.to(device), kinds.to(device))
         return cache, first.cpu()
 

@@ -147,6 +147,16 @@ def test_a_reading_is_cancelled_between_any_two_layers() -> None:
     assert reader.read("When?", TEXTS, cancel=SetAfter(looks)) == whole
 
 
+def test_many_windows_are_read_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = make_reader()
+    many = [text for text in TEXTS for _ in range(5)]
+    together = reader.read("When?", many)
+    monkeypatch.setattr("gpt.reader.ROWS", 2)
+    apart = reader.read("When?", many)
+    assert [(s.passage, s.start, s.end) for s in apart.spans] == [(s.passage, s.start, s.end) for s in together.spans]
+    assert [s.logprob for s in apart.spans] == pytest.approx([s.logprob for s in together.spans], abs=1e-3)
+
+
 def test_kinds_mark_what_question_and_passage_share() -> None:
     tokenizer = make_reader().tokenizer
     prompt = prompt_ids(tokenizer, tokenizer.encode("灯塔 高"), tokenizer.encode("这座灯塔，很高。"))
