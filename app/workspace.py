@@ -66,11 +66,22 @@ class Workspace:
             if self._chain is None:
                 if not self.documents():
                     raise NoDocuments
-                from rag import build_chain
-
-                made = build_chain(store=self.store, model=self.model, mode=load().mode)
-                self._chain = cast(Chain, made)
+                self._chain = self._made()
             return self._chain
+
+    def _made(self) -> Chain:
+        """The chain with its models loaded, so that a question which is stopped is never in the midst of loading."""
+        from rag import build_chain
+        from rag.chat_model import ChatOpenbook
+        from rag.retriever import OpenbookRetriever
+
+        made = build_chain(store=self.store, model=self.model, mode=load().mode)
+        if isinstance(made.retriever, OpenbookRetriever):
+            for question in ("a first search", "第一次搜索"):  # indexes, encoder, dictionary between the languages
+                made.retriever.searcher.search(question, 1)
+        if isinstance(made.model.chat, ChatOpenbook):
+            made.model.chat.loaded()
+        return cast(Chain, made)
 
     def warm(self) -> None:
         """Makes the chain in the background, so that the first question does not wait for it."""
