@@ -70,11 +70,16 @@ class Writer:
 
     def widen(self, state: State) -> None:
         """A model that writes sees the sections around the passages, as far as its context is known to hold them."""
-        sources, chat = state["sources"], self.model.chat
+        sources = state["sources"]
         if not sources or not isinstance(self.retriever, OpenbookRetriever):
             return
-        room = CONTEXT[language(sources[0].text)]
-        if isinstance(chat, ChatOpenbook):
-            room = min(room, chat.loaded().model.config.context)
+        room = room_of(self.model, language(sources[0].text))
         store = self.retriever.searcher.store
         state["sources"] = widen(store, sources, text_of(self.retriever, sources), room, state["dropped"])
+
+
+def room_of(model: Model, spoken: str) -> int:
+    """Characters of passages that a model is given at once."""
+    chat = model.chat
+    context = chat.loaded().model.config.context if isinstance(chat, ChatOpenbook) else CONTEXT[spoken]
+    return min(CONTEXT[spoken], context)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from ingest.fold import language
 from rag import parsers
 from rag.parsers import hide_thinking
 from rag.quote import Draft
@@ -25,6 +26,7 @@ class Part:
 
     question: str
     work: Work
+    label: str = ""
     text: str = ""
     citations: list[Citation] | None = None
 
@@ -52,29 +54,7 @@ class Decompose(Strategy):
         if work.model.writes:
             work.plan_calls(len(questions) + int(work.compose))
         yield ""
-        parts = [Part(question, work.look(question)) for question in questions]
-        sources = number(parts)
-        for part in parts:
-            self._answer(work, part)
-        work.state["sources"] = _merged(sources, parts)
-        answered = [part for part in parts if part.text or part.citations]
-        if not answered:
-            work.step("parts", "None of the parts is answered: the question was asked as a whole.")
-            work.state["sources"] = sources
-            yield from work.answer()
-            return
-        drafts = [part.work.state["draft"] for part in answered]
-        sure = min(draft.confidence for draft in drafts)
-        quotations = [citation for part in answered for citation in part.citations or []]
-        work.state["draft"] = Draft(quotations, sure, False, drafts[0].evidence)
-        if work.compose:
-            notes = "\n".join(f"{part.question} {part.text}" for part in answered)
-            asked, _ = work.prompt("join", notes=notes)
-            yield from hide_thinking(work.stream(asked))
-            return
-        work.quoted = quotations
-        work.state["layout"] = lambda kept: laid_out(parts, kept, work.language)
-        yield "\n".join(citation.quote for citation in quotations)
+        yield from answer_parts(work, [Part(question, work.look(question)) for question in questions])
 
     def _split(self, work: Work) -> list[str]:
         question = work.state["rewritten"]
@@ -86,26 +66,66 @@ class Decompose(Strategy):
         found = list(dict.fromkeys(line for line in lines if 3 < len(line) <= 300))
         return found[:MOST]
 
-    def _answer(self, work: Work, part: Part) -> None:
-        own = part.work
-        draft = own.state["draft"]
-        if draft.refused:
-            return
-        if not work.model.writes:
-            part.citations = _within(draft.citations)
-            return
-        written = parsers.AnswerParser().parse("".join(own.answer()))
-        work.state["calls"] += own.state["calls"]
-        own.state["calls"] = 0
-        work.step("part", f"{part.question}\n{written.text}")
-        if own.quoted is not None:
-            part.citations = own.quoted
-        elif written.none:
-            return
-        elif work.compose:
-            part.text = written.text
-        else:
-            part.citations = parsers.locate(written.text, own.state["sources"]) or _within(draft.citations)
+
+def answer_parts(
+    work: Work,
+    parts: Sequence[Part],
+    keep: Callable[[Part], bool] = lambda part: True,
+    shown: Callable[[Part], bool] = lambda part: True,
+) -> Iterator[str]:
+    """Answers each part over its own passages, joins them, and leaves in the state what verification needs.
+
+    ``keep``: whether what a part found is about it; what is not kept counts as no answer. ``shown``: whether a part
+    without an answer is shown as such.
+    """
+    sources = number(parts)
+    for part in parts:
+        _answer(work, part)
+        if not keep(part):
+            part.text, part.citations = "", None
+    work.state["sources"] = _merged(sources, parts)
+    answered = [part for part in parts if part.text or part.citations]
+    if not answered:
+        work.step("parts", "None of the parts is answered: the question was asked as a whole.")
+        work.state["sources"] = sources
+        yield from work.answer()
+        return
+    drafts = [part.work.state["draft"] for part in answered]
+    sure = min(draft.confidence for draft in drafts)
+    quotations = [citation for part in answered for citation in part.citations or []]
+    work.state["draft"] = Draft(quotations, sure, False, drafts[0].evidence)
+    if work.compose:
+        notes = "\n".join(f"{part.label or part.question} {part.text}" for part in answered)
+        asked, _ = work.prompt("join", notes=notes)
+        yield from hide_thinking(work.stream(asked))
+        return
+    work.quoted = quotations
+    work.state["layout"] = lambda kept: laid_out(
+        [part for part in parts if part.citations or shown(part)], kept, work.language
+    )
+    yield "\n".join(citation.quote for citation in quotations)
+
+
+def _answer(work: Work, part: Part) -> None:
+    own = part.work
+    draft = own.state["draft"]
+    if draft.refused:
+        return
+    if not work.model.writes:
+        part.citations = _within(draft.citations)
+        return
+    written = parsers.AnswerParser().parse("".join(own.answer()))
+    work.state["calls"] += own.state["calls"]
+    own.state["calls"] = 0
+    work.step("part", f"{part.question}\n{written.text}")
+    if own.quoted is not None:
+        part.citations = own.quoted
+    elif written.none:
+        return
+    elif work.compose:
+        part.text = written.text
+    else:
+        part.citations = parsers.locate(written.text, own.state["sources"]) or _within(draft.citations)
 
 
 def number(parts: Sequence[Part]) -> list[Source]:
@@ -125,12 +145,12 @@ def number(parts: Sequence[Part]) -> list[Source]:
     return list(known.values())
 
 
-def laid_out(parts: Sequence[Part], kept: Sequence[Citation], language: str) -> str:
+def laid_out(parts: Sequence[Part], kept: Sequence[Citation], spoken: str) -> str:
     """Each part's question with its quotations below, or that there are none."""
     blocks = []
     for part in parts:
         lines = [quotation(citation) for citation in part.citations or [] if citation in kept]
-        blocks.append("\n".join([part.question, *(lines or [REFUSALS[language]])]))
+        blocks.append("\n".join([part.label or part.question, *(lines or [REFUSALS[spoken]])]))
     return "\n\n".join(blocks)
 
 
@@ -149,7 +169,7 @@ def _within(citations: Sequence[Citation]) -> list[Citation]:
     kept: list[Citation] = []
     room = LEAST
     for citation in citations:
-        room -= 0.0 if citation.exact else cost(citation.quote, "zh" if not citation.quote.isascii() else "en")
+        room -= 0.0 if citation.exact else cost(citation.quote, language(citation.quote))
         if kept and not kept[-1].exact and room < 0:
             break
         kept.append(citation)

@@ -94,31 +94,41 @@ class Work:
         self.state["trace"] = trace.model_copy(update={"steps": steps})
 
     def prompt(
-        self, kind: prompts.Kind, *, think: bool = False, examples: bool = False, **values: Any
+        self,
+        kind: prompts.Kind,
+        *,
+        sources: Sequence[Source] | None = None,
+        think: bool = False,
+        examples: bool = False,
+        **values: Any,
     ) -> tuple[PromptValue, list[Source]]:
-        """The prompt, with as many of the best passages as the model's context holds, and those passages."""
+        """The prompt, with as many of the best passages as the model's context holds, and those passages.
+
+        ``sources``: passages to take as they are, instead of the question's own grown to their sections.
+        """
         state = self.state
         template = prompts.template(kind, self.language, state["prompts"], think=think, examples=examples)
-        if kind != "copy":
+        if kind != "copy" and sources is None:
             self.tools.widen(state)
         given: dict[str, Any] = {"question": state["rewritten"], **values}
         if kind == "compose":
             given["history"] = state["history"]
-        asked, sources = fit_passages(self.model, template, given, state["sources"], self.config)
-        if len(sources) < len(state["sources"]):
-            self.cut(sources)
+        wanted = state["sources"] if sources is None else sources
+        asked, held = fit_passages(self.model, template, given, wanted, self.config)
+        if len(held) < len(wanted):
+            self.cut(held, len(wanted))
         if not state["prompt"]:
             state["prompt"] = asked.to_string()
-        return asked, sources
+        return asked, held
 
-    def cut(self, held: Sequence[Source]) -> None:
+    def cut(self, held: Sequence[Source], wanted: int) -> None:
         """Says that the context holds only some of the passages."""
         state = self.state
         numbers = {source.chunk_id for source in held}
         gone = [source.chunk_id for source in state["sources"] if source.chunk_id not in numbers]
         if "trace" in state:
             state["trace"] = without_context(state["trace"], gone)
-        said = f"The model's context holds {len(held)} of the {len(state['sources'])} passages."
+        said = f"The model's context holds {len(held)} of the {wanted} passages."
         if said not in state["warnings"]:
             self.warn(said)
 

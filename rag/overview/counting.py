@@ -1,0 +1,145 @@
+"""Counts that can be made exactly: documents, sections under headings, and places where a term stands."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from posixpath import splitext
+
+from ingest.fold import fold, is_cjk
+from ingest.store import ChunkRecord, DocumentRecord
+from rag.overview.scope import source_of
+from rag.quote import candidates_of
+from rag.search import Searcher
+from rag.state import State, check
+
+PLACES = 8  # that are quoted
+MOST_CHARACTERS = 100_000_000  # of documents that are read through for a term
+_FORMS = {
+    "word": ("doc", "docx", "odt", "rtf"),
+    "excel": ("xls", "xlsx", "ods", "csv"),
+    "powerpoint": ("ppt", "pptx", "odp"),
+    "ppt": ("ppt", "pptx", "odp"),
+    "html": ("html", "htm", "xhtml"),
+    "网页": ("html", "htm", "xhtml"),
+    "markdown": ("md", "markdown"),
+    "text": ("txt",),
+    "文本": ("txt",),
+    "image": ("png", "jpg", "jpeg", "tif", "tiff", "bmp", "webp"),
+    "图片": ("png", "jpg", "jpeg", "tif", "tiff", "bmp", "webp"),
+    "邮件": ("eml", "mbox", "msg"),
+}
+_SPOKEN = {"english": "en", "英文": "en", "chinese": "zh", "中文": "zh"}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A sentence that holds the term."""
+
+    chunk: ChunkRecord
+    start: int
+    end: int
+
+
+@dataclass(slots=True)
+class Mentions:
+    """How often a term stands in each document that holds it, and in how many distinct sections and sentences.
+
+    ``read``: documents whose text was looked through, fewer than ``documents`` only beyond `MOST_CHARACTERS`.
+    """
+
+    documents: int
+    read: int
+    counts: list[tuple[DocumentRecord, int]] = field(default_factory=list)
+    sections: int = 0
+    sentences: int = 0
+    places: list[Place] = field(default_factory=list)
+
+    @property
+    def total(self) -> int:
+        return sum(count for _, count in self.counts)
+
+
+def of_form(documents: Sequence[DocumentRecord], form: str) -> list[DocumentRecord]:
+    """The documents of a kind of file, or in a language."""
+    wanted = fold(form)
+    if not wanted:
+        return list(documents)
+    if wanted in _SPOKEN:
+        return [document for document in documents if document.language == _SPOKEN[wanted]]
+    suffixes = _FORMS.get(wanted, (wanted.replace("-", ""),))
+    return [d for d in documents if splitext(fold(d.path))[1].removeprefix(".") in suffixes]
+
+
+def forms(documents: Sequence[DocumentRecord]) -> list[tuple[str, int]]:
+    """How many documents there are of each suffix, most first."""
+    found = Counter(splitext(fold(document.path))[1].removeprefix(".") or "?" for document in documents)
+    return sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))
+
+
+def sections(searcher: Searcher, documents: Sequence[DocumentRecord]) -> list[tuple[DocumentRecord, tuple[str, ...]]]:
+    """The distinct headings above text, each with those above it, in the order of the documents."""
+    found: dict[tuple[int, tuple[str, ...]], DocumentRecord] = {}
+    for document in documents:
+        for chunk in searcher.store.chunks_of(document.id):
+            for depth in range(1, len(chunk.headings) + 1):
+                found.setdefault((document.id, tuple(chunk.headings[:depth])), document)
+    return [(document, headings) for (_, headings), document in found.items()]
+
+
+def mentions(searcher: Searcher, documents: Sequence[DocumentRecord], term: str, state: State) -> Mentions:
+    """Where a term stands: as whole words in upper or lower case, in Chinese as a run of characters."""
+    wanted = fold(" ".join(term.split()))
+    pattern = re.compile(_pattern(wanted))
+    found = Mentions(len(documents), 0)
+    characters = 0
+    held = _holding(searcher, documents, term)
+    for document in documents:
+        check(state)
+        if document.id not in held:
+            found.read += 1
+            continue
+        characters += document.characters
+        if characters > MOST_CHARACTERS:
+            break
+        found.read += 1
+        count = len(pattern.findall(fold(searcher.store.text(document.id))))
+        if count:
+            found.counts.append((document, count))
+    found.counts.sort(key=lambda pair: -pair[1])
+    headings: set[tuple[int, tuple[str, ...]]] = set()
+    for document, _ in found.counts[:200]:
+        quoted = 0
+        for place in _places(searcher, document, pattern):
+            headings.add((document.id, tuple(place.chunk.headings)))
+            found.sentences += 1
+            if len(found.places) < PLACES and quoted < max(2, PLACES // len(found.counts)):
+                quoted += 1
+                found.places.append(place)
+    found.sections = len(headings)
+    return found
+
+
+def _holding(searcher: Searcher, documents: Sequence[DocumentRecord], term: str) -> set[int]:
+    """The documents that can hold a term: the word index knows; what it has no words for is looked for everywhere."""
+    ids = searcher.store.chunk_ids_of([document.id for document in documents])
+    hits = [number for number, _ in searcher.store.lexical(term, len(ids), allowed=ids)] if ids else []
+    if not hits:
+        return {document.id for document in documents}
+    return {chunk.doc_id for chunk in searcher.store.chunks(hits)}
+
+
+def _places(searcher: Searcher, document: DocumentRecord, pattern: re.Pattern[str]) -> Iterator[Place]:
+    for chunk in searcher.store.chunks_of(document.id):
+        for candidate in candidates_of([source_of(chunk, 1)]):
+            if pattern.search(fold(candidate.text)):
+                yield Place(chunk, candidate.start, candidate.end)
+
+
+def _pattern(wanted: str) -> str:
+    body = r"\s+".join(re.escape(word) for word in wanted.split())
+    before = r"(?<!\w)" if wanted[:1].isalnum() and not is_cjk(wanted[0]) else ""
+    after = r"(?!\w)" if wanted[-1:].isalnum() and not is_cjk(wanted[-1]) else ""
+    return before + body + after
