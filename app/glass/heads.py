@@ -72,12 +72,12 @@ def html(found: Attention, scores: tuple[HeadScore, ...]) -> str:
             image = picture(found.head(layer, head))
             first = first or image
             key = kinds.get((layer, head), "")
-            told = both("glass.heads.one", layer=layer, head=head)
+            told = both("glass.heads.head", layer=layer, head=head)
             kind = " · " + both("glass.heads.kind", kind="\0").replace("\0", both(key)) if key else ""
             pressed = str(not rows and not cells).lower()
             cells.append(
                 f'<button type="button" class="ob-thumb" data-head aria-pressed="{pressed}" '
-                f"{attribute('aria-label', 'glass.heads.one', layer=layer, head=head)}>"
+                f"{attribute('aria-label', 'glass.heads.head', layer=layer, head=head)}>"
                 f'<img src="{image}" alt="" width="{count}" height="{count}">'
                 f'<span class="ob-thumb-name" hidden>{told}{kind}</span></button>'
             )
@@ -93,7 +93,7 @@ def html(found: Attention, scores: tuple[HeadScore, ...]) -> str:
         f'<div class="ob-heads" style="--count:{count}" data-heads><div class="ob-thumbs"><h4>'
         f"{both('glass.heads.all', layers=layers, heads=heads)}</h4>{''.join(rows)}</div>"
         f'<div class="ob-large"><h4 class="ob-large-name" aria-live="polite">'
-        f"{both('glass.heads.one', layer=1, head=1)}</h4>"
+        f"{both('glass.heads.head', layer=1, head=1)}</h4>"
         f'<div class="ob-matrix"><div class="ob-across" aria-hidden="true">{across}</div>'
         f'<div class="ob-down" role="group" {attribute("aria-label", "glass.heads.pick")}>{down}</div>'
         f'<div class="ob-weights"><img src="{first}" alt="" width="{count}" height="{count}">'

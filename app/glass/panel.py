@@ -23,7 +23,7 @@ _TITLES = {
     "weights": "glass.tab.weights", "training": "glass.tab.training",
 }  # fmt: skip
 _HINTS = {
-    "tokens": "glass.tokens.hint", "next": "glass.next.hint", "heads": "glass.heads.hint",
+    "tokens": "glass.tokens.hint", "next": "glass.next.hint", "space": "glass.space.hint", "heads": "glass.heads.hint",
     "weights": "glass.weights.hint", "training": "glass.training.hint",
 }  # fmt: skip
 # What the page may ask for, each with the texts it brings; nothing else is taken from it.
@@ -85,8 +85,8 @@ def form(name: str, workspace: Workspace) -> str:
             + _field(None, "glass.space.b", "he")
             + _field(None, "glass.space.c", "she"),
         )
-        one = f'<p class="ob-why-hint">{both("glass.space.one")}</p>'
-        return f"<h3>{both('glass.space.near')}</h3>{near}<h3>{both('glass.space.way')}</h3>{way}{one}"
+        one = f'<p class="ob-why-hint">{both("glass.space.which")}</p>'
+        return f"{hint}<h3>{both('glass.space.near')}</h3>{near}<h3>{both('glass.space.way')}</h3>{way}{one}"
     if name in ("weights", "training"):
         return hint + f'<form class="ob-ask-glass" data-ask="{name}" data-place="{name}" data-at-once hidden></form>'
     example = "glass.example.next" if name == "next" else "glass.example.text"
