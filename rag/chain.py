@@ -18,7 +18,7 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda, ensure_config, patch_config
 from langchain_core.runnables.config import run_in_executor
 
-from gpt.cancelling import check
+from gpt import cancelling
 from ingest.types import IngestError
 from rag import history as turns
 from rag import overview
@@ -105,7 +105,7 @@ class _Late:
 
     def encode(self, texts: Any) -> Any:
         # A hundred sentences that nobody has asked about take a second: Stop is heard between their batches.
-        return self._searcher.encoder.encode(list(texts), progress=lambda done, total: check())
+        return self._searcher.encoder.encode(list(texts), progress=lambda done, total: cancelling.check())
 
 
 class AnswerChain(Runnable[str | ChainInput, Answer]):
