@@ -33,7 +33,7 @@ def main(store: str = ".openbook", *arguments: str) -> None:
             )  # fmt: skip
             page = context.new_page()
             page.goto(url)
-            page.wait_for_selector(".ob-doc")
+            page.wait_for_selector(".ob-doc", state="attached")
             for number, question in enumerate(questions):
                 ask(page, question)
                 page.wait_for_selector(f"[data-turn='{number}'] .ob-foot", timeout=120_000)

@@ -29,6 +29,7 @@ def url(own: Path) -> Iterator[str]:
 
 def test_ask_upload_cite_switch_and_remove(url: str, own: Path, visit: Callable[..., Visit], tmp_path: Path) -> None:
     page = visit(url)
+    page.click("button[data-left-tab=files]")
     page.wait_for_selector(".ob-doc")
     assert page.locator(".ob-doc").count() == 3
 
@@ -60,15 +61,17 @@ def test_ask_upload_cite_switch_and_remove(url: str, own: Path, visit: Callable[
     ask(page, "青石茶园一共有多少亩？")
     page.wait_for_selector("[data-turn='2'] .ob-foot")
     assert "四十亩" in page.inner_text("[data-turn='2'] .ob-body")
-    assert "依据" in page.inner_text("#ob-right h2")
+    assert "依据" in page.inner_text("#ob-right-tabs")
 
     # removal asks first, and the copy goes too
     row = page.locator(".ob-doc", has_text="orchard note.md")
-    row.locator("[data-ask]").click()
+    row.hover()
+    row.locator("[data-confirm]").click()
     row.locator("[data-keep]").click()
-    assert row.locator("[data-remove]").is_hidden()
-    row.locator("[data-ask]").click()
-    row.locator("[data-remove]").click()
+    assert row.locator("[data-do=remove]").is_hidden()
+    row.hover()
+    row.locator("[data-confirm]").click()
+    row.locator("[data-do=remove]").click()
     page.wait_for_function("document.querySelectorAll('.ob-doc').length === 3")
     assert not (own / "uploads" / "orchard note.md").exists()
     assert {line.split("\n")[0] for line in page.locator(".ob-name").all_inner_texts()} == {
@@ -83,8 +86,9 @@ def test_an_empty_index_says_how_to_add_documents(
     empty: str, visit: Callable[..., Visit], locale: str, title: str
 ) -> None:
     page = visit(empty, locale=locale)
-    assert page.inner_text("h1") == title
+    assert page.inner_text(".ob-hero h1") == title
     assert "python -m ingest docs/ --store" in page.inner_text(".ob-hero pre")
+    page.wait_for_function("document.documentElement.dataset.leftTab === 'files'")
     ask(page, "Anything?")
     page.wait_for_selector(".ob-failure")
     assert {"en-US": "Add files first", "zh-CN": "请先添加文件"}[locale] in page.inner_text(".ob-failure")
