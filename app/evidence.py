@@ -25,12 +25,15 @@ def marked(source: Source, citations: list[tuple[int, Citation]], turn: int) -> 
         else:
             mark = f'<mark id="ob-m-{turn}-{index}">{escape(citation.quote)}</mark>'
             outside.append(f'<p class="ob-beyond">{mark}</p>')
+    flows = source.page is not None  # a page's lines end where the paper did, not where a sentence does
     cuts = sorted({0, len(source.text), *(cut for start, end, _, _ in inside for cut in (start, end))})
     out: list[str] = []
     named: set[int] = set()
     for left, right in pairwise(cuts):
         over = [span for span in inside if span[0] <= left and right <= span[1]]
         piece = escape(source.text[left:right])
+        if flows:
+            piece = piece.replace("\n\n", "\n\n<br><br>")
         if not over:
             out.append(piece)
             continue
@@ -40,7 +43,8 @@ def marked(source: Source, citations: list[tuple[int, Citation]], turn: int) -> 
                 named.add(index)
                 out.append(f'<a id="ob-m-{turn}-{index}"></a>')
         out.append(f"<mark{kind}>{piece}</mark>")
-    return f'<div class="ob-passage">{"".join(out)}</div>{"".join(outside)}'
+    kind = "ob-passage ob-flow" if flows else "ob-passage"
+    return f'<div class="{kind}">{"".join(out)}</div>{"".join(outside)}'
 
 
 def _where(source: Source) -> str:

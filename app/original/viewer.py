@@ -126,7 +126,7 @@ def _is_pdf(record: DocumentRecord) -> bool:
 def _stored(opened: Opened, part: Part) -> str:
     headings = {name for chunk in opened.chunks for name in chunk.headings[-1:]}
     html = render(opened.text, part.start, part.end, opened.record.kind, opened.marks, sorted(headings))
-    kind = "ob-md" if opened.record.kind in ("markdown", "notebook") else "ob-text"
+    kind = {"markdown": "ob-md", "notebook": "ob-md", "pdf": "ob-flow"}.get(opened.record.kind, "ob-text")
     return f'<div class="ob-stored {kind}" lang="{escape(opened.record.language)}">{html}</div>'
 
 
