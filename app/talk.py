@@ -19,6 +19,7 @@ from app import evidence, payload, prompt_editor, settings_panel
 from app.chat import MAX_QUESTION, PAUSE, from_stored, take, view
 from app.chats import listing
 from app.conversations import ConversationError, NotFound, asking
+from app.conversations.records import RATINGS, Rating
 from app.hero import hero
 from app.i18n import both
 from app.jobs import Busy, Event, Job
@@ -51,9 +52,9 @@ class Talk:
         """Updates of [done, live, passages, turns, here, chats]."""
         shown = view(turns)
         first = shown.done if turns else hero(self._workspace)
-        return [first, shown.live, shown.evidence, turns, chat, self.list(owner, chat)]
+        return [first, shown.live, shown.evidence, turns, chat, self.chats(owner, chat)]
 
-    def list(self, owner: str, chat: str, query: str = "") -> str:
+    def chats(self, owner: str, chat: str, query: str = "") -> str:
         return listing(self._workspace, owner, chat, query)
 
     def turns(self, owner: str, chat: str) -> list[Turn]:
@@ -62,6 +63,17 @@ class Talk:
             return [from_stored(stored, job) for stored, job in asking.thread(self._workspace, owner, chat)]
         except NotFound:
             return []
+
+    def opened(self, request: gr.Request, event: gr.EventData) -> list[Update]:
+        return self.open(payload.text(event._data, "id", 80), request)
+
+    def fresh(self, request: gr.Request) -> list[Update]:
+        """[notice, *page] of a new conversation."""
+        return ["", *self.open("", request)]
+
+    def after_deletion(self, name: str, chat: object, request: gr.Request) -> list[Update]:
+        """The page leaves a conversation that was deleted while it was the open one."""
+        return self.open("" if name == chat else chat, request)
 
     def open(self, chat: object, request: gr.Request) -> list[Update]:
         """Another conversation; "" or an unknown one is a new one. Its running answer goes on elsewhere."""
@@ -141,7 +153,7 @@ class Talk:
                 panel = evidence.panel(turns) if found != known else gr.skip()
                 known = found
                 yield [turn_html(turns[-1], index), panel, *[gr.skip()] * 2]
-        turns, chats = await asyncio.to_thread(lambda: (self.turns(owner, chat), self.list(owner, chat)))
+        turns, chats = await asyncio.to_thread(lambda: (self.turns(owner, chat), self.chats(owner, chat)))
         if self._current.get(session) != mine or not turns:
             yield [gr.skip()] * 4  # a generator that gives nothing at all would empty them
             return
@@ -172,11 +184,12 @@ class Talk:
         owner, chat = owner_of(request), here if isinstance(here, str) else ""
         turns = self.turns(owner, chat) if chat else []
         index, thumb = payload.number(event._data, "turn"), payload.text(event._data, "thumb", 8)
-        if index is None or index >= len(turns) or thumb not in ("up", "down", "") or turns[-1].open:
+        rating: Rating | None = next((known for known in RATINGS if known == thumb), None)
+        if index is None or index >= len(turns) or rating is None or turns[-1].open:
             return [gr.skip()] * 3
-        reasons = payload.texts(event._data, "reasons", REASONS) if thumb == "down" else []
+        reasons = payload.texts(event._data, "reasons", REASONS) if rating == "down" else []
         comment = payload.text(event._data, "comment", MAX_COMMENT)
-        self._workspace.conversations.rate(owner, turns[index].id, thumb, reasons, comment)
+        self._workspace.conversations.rate(owner, turns[index].id, rating, reasons, comment)
         turns = self.turns(owner, chat)
         shown = view(turns)
         return [shown.done, shown.live, turns]

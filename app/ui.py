@@ -17,6 +17,7 @@ import gradio as gr
 from app import evidence, glass, original, prompt_editor, settings_panel, sidebar, why
 from app.chat import MAX_QUESTION
 from app.dialogs import pieces, scope_bar, shortcuts
+from app.documents import listing
 from app.header import header
 from app.hero import hero
 from app.i18n import attribute, both, preferred, say
@@ -130,21 +131,7 @@ def build_ui(
 
         def arrive(chat: object, request: gr.Request) -> list[Any]:
             """A page that opens shows the store and the conversation as they are now."""
-            from app.documents import listing
-
             return [listing(workspace), *talk.open(chat, request)]
-
-        def opened(request: gr.Request, event: gr.EventData) -> list[Any]:
-            from app import payload
-
-            return talk.open(payload.text(event._data, "id", 80), request)
-
-        def fresh(request: gr.Request) -> list[Any]:
-            return ["", *talk.open("", request)]
-
-        def left_behind(name: str, chat: object, request: gr.Request) -> list[Any]:
-            """After a deletion: the page leaves the conversation when it was the open one."""
-            return talk.open("" if name == chat else chat, request)
 
         view = [done, live, passages, turns, here, left.chats]
         streamed = [live, passages, turns, left.chats]
@@ -153,9 +140,9 @@ def build_ui(
             asked.success(talk.follow, [here], streamed, concurrency_limit=None, **_PRIVATE)
         for begun in (
             bus.again(talk.again, [sent, here], [notice, *view], js=_AGAIN, **_AT_ONCE),
-            bus.open(opened, None, view, **_AT_ONCE),
+            bus.open(talk.opened, None, view, **_AT_ONCE),
             bus.choose(talk.choose, [here], view, **_AT_ONCE),
-            left.fresh.click(fresh, None, [notice, *view], **_AT_ONCE),
+            left.fresh.click(talk.fresh, None, [notice, *view], **_AT_ONCE),
             page.load(arrive, [here], [left.files, *view], js="() => [window.openbook.place()]", **_AT_ONCE),
         ):
             begun.success(talk.follow, [here], streamed, concurrency_limit=None, **_PRIVATE)
@@ -163,7 +150,9 @@ def build_ui(
         bus.rate(talk.rate, [here], [done, live, turns], **_AT_ONCE)
         bus.find(cabinet.find, [here], [left.chats], **_AT_ONCE)
         bus.rename(cabinet.rename, [here], [left.chats], **_AT_ONCE)
-        bus.delete(cabinet.delete, None, [gone], **_AT_ONCE).success(left_behind, [gone, here], view, **_AT_ONCE)
+        bus.delete(cabinet.delete, None, [gone], **_AT_ONCE).success(
+            talk.after_deletion, [gone, here], view, **_AT_ONCE
+        )
         for said in (bus.export(cabinet.export, None, [reply], **_AT_ONCE),
                      bus.prompt(_judge, None, [reply], **_AT_ONCE)):  # fmt: skip
             said.success(None, [reply], None, js=_REPLY, api_visibility="private")

@@ -144,7 +144,7 @@ def test_a_conversation_is_its_owners_alone(make: Callable[..., Talk]) -> None:
     talk, mine, yours = make(), request("ann"), request("bob")
     here = ask(talk, "secret", who=mine)[6]
     assert talk.open(here, yours)[3:5] == [[], ""]
-    assert "secret" not in talk.list("bob", here)
+    assert "secret" not in talk.chats("bob", here)
     cabinet = Cabinet(talk._workspace)
     for form in ("markdown", "json"):
         assert cabinet.export(yours, event(id=here, form=form)) == ""
