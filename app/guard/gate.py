@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 from collections.abc import Callable
 from urllib.parse import parse_qs
@@ -26,6 +27,7 @@ from app.guard.asgi import (
 )  # fmt: skip
 from app.guard.attempts import Attempts
 from app.guard.logins import LONGEST, Logins
+from app.i18n import LANGUAGES, say
 
 # What programs ask; everything else is the page's.
 _PROGRAMS = ("/v1", "/search", "/documents", "/mcp", "/metrics", "/openapi.json", "/docs", "/redoc")
@@ -102,8 +104,9 @@ class Gate:
                 return
             state(scope)["owner"] = found
             if path == "/session" and method == "GET":
-                body = b'{"login": true}' if access.users else b'{"login": false}'
-                await respond(send, 200, body, "application/json")
+                words = {code: say(code, "guard.leave") for code in LANGUAGES}
+                body = {"login": True, "words": words} if access.users else {"login": False}
+                await respond(send, 200, json.dumps(body).encode(), "application/json")
                 return
             await self.app(scope, receive, send)
 
@@ -186,7 +189,7 @@ class Gate:
             raise Refused(405, "guard.method", [(b"allow", b"GET, POST")])
         self._logins.end(cookies(scope).get(cookie_name(scope), ""))
         jar = (b"set-cookie", set_cookie(scope, "", 0))
-        gone = (b"clear-site-data", b'"cache", "storage"')
+        gone = (b"clear-site-data", b'"cache"')
         await respond(send, 303, b"", "text/plain", [(b"location", b"/login"), jar, gone])
 
 

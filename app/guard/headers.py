@@ -25,7 +25,8 @@ REST = (
 )
 _COMMON = {
     b"x-content-type-options": b"nosniff",
-    b"referrer-policy": b"no-referrer",
+    # Not no-referrer: with that, browsers send `Origin: null` with the login form, as a foreign page might.
+    b"referrer-policy": b"same-origin",
     b"x-frame-options": b"DENY",
     b"cross-origin-opener-policy": b"same-origin",
     b"cross-origin-resource-policy": b"same-origin",

@@ -31,7 +31,7 @@ async def test_headers_are_on_every_reply(method: str, path: str) -> None:
     assert "default-src 'none'" in policy
     assert reply.all("x-frame-options") == ["DENY"]
     assert reply.header("x-content-type-options") == "nosniff"
-    assert reply.header("referrer-policy") == "no-referrer"
+    assert reply.header("referrer-policy") == "same-origin"
     assert reply.header("cross-origin-resource-policy") == "same-origin"
     assert "camera=()" in reply.header("permissions-policy")
     assert reply.header("cache-control") == "no-store"
