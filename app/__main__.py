@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from ingest.command_line import Parser
+from ingest.terminal import tamed
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -28,6 +29,7 @@ def parser() -> argparse.ArgumentParser:
     return flags
 
 
+@tamed()
 def main(arguments: list[str] | None = None) -> int:
     """Serves the page until interrupted. 0 after Ctrl+C, 2 when it could not start."""
     given = sys.argv[1:] if arguments is None else arguments

@@ -55,8 +55,8 @@ def _key(file: AccessFile, chosen: argparse.Namespace, language: Language) -> No
         print(say(language, "guard.key_revoked", name=chosen.name))
     else:
         keys = file.read().keys
-        for key in keys:
-            print(say(language, "guard.key_line", name=key.name, start=key.start, created=key.created))
+        for each in keys:
+            print(say(language, "guard.key_line", name=each.name, start=each.start, created=each.created))
         if not keys:
             print(say(language, "guard.no_keys"))
 

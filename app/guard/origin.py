@@ -81,7 +81,7 @@ class Origin:
 
     def _check(self, scope: Scope) -> None:
         host = header(scope, b"host")
-        scheme = {"ws": "http", "wss": "https"}.get(scope["scheme"], scope["scheme"])
+        scheme = "https" if scope["scheme"] in ("https", "wss") else "http"
         if _place(host, scheme) is None or (self.local_only and not is_local_name(host)):
             raise Refused(421, "guard.wrong_host")
         origin = header(scope, b"origin")
