@@ -3,48 +3,46 @@
 from __future__ import annotations
 
 from html import escape
-from itertools import pairwise
 
 from app.i18n import attribute, both
+from app.original.blocks import Mark, render
 from app.turns import Turn
 from rag.types import Answer, Citation, Source
 
+_CODE = frozenset(
+    "py pyi js ts jsx tsx c h cc cpp hpp rs go java kt cs rb php sh sql json jsonl toml yaml yml ini log".split()
+)
+
 
 def marked(source: Source, citations: list[tuple[int, Citation]], turn: int) -> str:
-    """The passage's text, escaped, with a <mark> around each quotation that stands in it.
+    """The passage, styled by its format, every character kept, with a <mark> around each quotation that stands in it.
 
     ``citations`` are (index in the answer, citation). A short exact answer inside a quoted sentence is marked
     twice. A quotation outside this passage (the reader may see more around it) follows as a line of its own.
     """
-    inside: list[tuple[int, int, int, bool]] = []
+    inside: list[Mark] = []
     outside: list[str] = []
     for index, citation in citations:
         start, end = citation.start - source.start, citation.end - source.start
+        anchor = f"ob-m-{turn}-{index}"
         if 0 <= start < end <= len(source.text) and source.text[start:end] == citation.quote:
-            inside.append((start, end, index, citation.exact))
+            inside.append(Mark(start, end, citation.exact, anchor))
         else:
-            mark = f'<mark id="ob-m-{turn}-{index}">{escape(citation.quote)}</mark>'
-            outside.append(f'<p class="ob-beyond">{mark}</p>')
-    flows = source.page is not None  # a page's lines end where the paper did, not where a sentence does
-    cuts = sorted({0, len(source.text), *(cut for start, end, _, _ in inside for cut in (start, end))})
-    out: list[str] = []
-    named: set[int] = set()
-    for left, right in pairwise(cuts):
-        over = [span for span in inside if span[0] <= left and right <= span[1]]
-        piece = escape(source.text[left:right])
-        if flows:
-            piece = piece.replace("\n\n", "\n\n<br><br>")
-        if not over:
-            out.append(piece)
-            continue
-        kind = ' class="ob-exact"' if any(exact for _, _, _, exact in over) else ""
-        for _, _, index, _ in over:
-            if index not in named:  # an anchor per quotation, before its first marked piece
-                named.add(index)
-                out.append(f'<a id="ob-m-{turn}-{index}"></a>')
-        out.append(f"<mark{kind}>{piece}</mark>")
-    kind = "ob-passage ob-flow" if flows else "ob-passage"
-    return f'<div class="{kind}">{"".join(out)}</div>{"".join(outside)}'
+            outside.append(f'<p class="ob-beyond"><mark id="{anchor}">{escape(citation.quote)}</mark></p>')
+    kind = _kind(source)
+    look = {"markdown": "ob-md", "pdf": "ob-flow"}.get(kind, "ob-text")
+    html = render(source.text, 0, len(source.text), kind, inside, source.headings)
+    lost = [mark.anchor for mark in inside if f'id="{mark.anchor}"' not in html]  # nothing of them can be seen
+    html = "".join(f'<a id="{anchor}"></a>' for anchor in lost) + html
+    return f'<div class="ob-passage ob-stored {look}">{html}</div>{"".join(outside)}'
+
+
+def _kind(source: Source) -> str:
+    """The format of a passage by its file's name, which may be anything: unknown ones are plain text."""
+    suffix = name_of(source).rsplit(".", 1)[-1].casefold()
+    if suffix in ("md", "markdown", "mdx", "qmd", "ipynb"):
+        return "markdown"
+    return "pdf" if suffix == "pdf" else "code" if suffix in _CODE else "text"
 
 
 def _where(source: Source) -> str:

@@ -22,8 +22,9 @@
     if (!dialog || dialog.dataset.serial === seen) return;
     seen = dialog.dataset.serial;
     for (const busy of document.querySelectorAll("[data-original][aria-busy]")) busy.removeAttribute("aria-busy");
-    for (const other of document.querySelectorAll("body > dialog.ob-original")) other.remove();
-    document.body.appendChild(dialog); // out of its column, which may not be on view
+    for (const other of document.querySelectorAll("dialog.ob-original")) if (other !== dialog) other.remove();
+    // Out of its column, which may not be on view; inside the container that narrow-screen rules are scoped to.
+    (document.querySelector(".gradio-container .contain") || document.body).appendChild(dialog);
     dialog.showModal();
     const body = dialog.querySelector(".ob-original-body");
     const mark = dialog.querySelector("#ob-original-mark");

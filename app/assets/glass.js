@@ -5,14 +5,14 @@
   const ask = (detail) => document.dispatchEvent(new CustomEvent("ob:glass", { detail }));
   const root = document.documentElement;
 
-  const show = (name) => {
+  const show = (name) => { // by an attribute of the root: the classes of a column are Gradio's to write
+    root.dataset.glass = name;
     for (const tab of all("[data-glass-tab]")) {
       const mine = tab.dataset.glassTab === name;
       tab.setAttribute("aria-selected", String(mine));
       tab.tabIndex = mine ? 0 : -1;
       const part = document.getElementById(`ob-glass-${tab.dataset.glassTab}`);
       if (part) {
-        part.classList.toggle("ob-glass-open", mine);
         part.setAttribute("role", "tabpanel");
         part.setAttribute("aria-labelledby", tab.id);
       }

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gpt.glass.heads import Attention, HeadScore
 
 MOST_TOKENS = 48  # more would be too small to read, and to touch
+_COLOUR = (15, 118, 110)  # the accent of the light theme; the dark one is made of it by a filter
 _CLEAR = 0.2  # a head of a kind does it with at least this share of its weight
 _KINDS = {
     "previous": "glass.heads.previous", "first": "glass.heads.first", "same": "glass.heads.same",
@@ -26,10 +27,11 @@ _KINDS = {
 
 
 def picture(weights: np.ndarray) -> str:
-    """(T, T) weights as a data: URL of a PNG, black whose opacity is the weight: the page gives it its colour."""
+    """(T, T) weights as a data: URL of a PNG of one colour, whose opacity is the weight."""
     from PIL import Image
 
     pixels = np.zeros((*weights.shape, 4), dtype=np.uint8)
+    pixels[..., :3] = _COLOUR
     pixels[..., 3] = np.clip(np.round(weights * 255), 0, 255)
     buffer = io.BytesIO()
     Image.fromarray(pixels, "RGBA").save(buffer, "png", compress_level=6)

@@ -61,7 +61,7 @@ def _field(example: str | None, label: str, given: str = "", *, long: bool = Fal
     """A text of the form; left empty it stands for what it shows."""
     shown = attribute("placeholder", example) if example else f'placeholder="{given}"'
     limits = f'maxlength="{LONGEST}" spellcheck="false" autocomplete="off"'
-    tag = f'<textarea rows="3" {limits} {shown}></textarea>' if long else f'<input type="text" {limits} {shown}>'
+    tag = f'<textarea rows="2" {limits} {shown}></textarea>' if long else f'<input type="text" {limits} {shown}>'
     return f"<label><span>{both(label)}</span>{tag}</label>"
 
 

@@ -30,7 +30,8 @@ def near(engine: Engine, text: str) -> str:
     from gpt.glass.embeddings import embedding_map, neighbours
 
     found = neighbours(engine, token(text), COUNT)
-    return listed(found) + scatter(embedding_map(engine, [*found.given, *found.ids]), len(found.given))
+    place = embedding_map(engine, [*found.given, *found.ids])
+    return _shown(listed(found) + scatter(place, len(found.given)))
 
 
 def way(engine: Engine, a: str, b: str, c: str) -> str:
@@ -41,14 +42,18 @@ def way(engine: Engine, a: str, b: str, c: str) -> str:
     ids = list(dict.fromkeys([*found.given, *found.ids]))
     given = len(dict.fromkeys(found.given))
     caution = f'<p class="ob-why-hint">{both("glass.space.caution")}</p>'
-    return listed(found) + caution + scatter(embedding_map(engine, ids), given)
+    return _shown(listed(found) + scatter(embedding_map(engine, ids), given) + caution)
+
+
+def _shown(html: str) -> str:
+    return f'<div class="ob-space-shown">{html}</div>'
 
 
 def listed(found: Neighbours) -> str:
     rows = "".join(
         f"<tr><td><code>{escape(distribution.shown(name))}</code> <small>#{i}</small></td>"
-        f'<td class="ob-cosine"><span class="ob-bar-p"><i style="width:{100 * max(0.0, cosine):.1f}%"></i></span>'
-        f"{cosine:.3f}</td></tr>"
+        f'<td><div class="ob-cosine"><span class="ob-bar-p"><i style="width:{100 * max(0.0, cosine):.1f}%"></i></span>'
+        f"{cosine:.3f}</div></td></tr>"
         for i, name, cosine in zip(found.ids, found.names, found.cosines, strict=True)
     )
     title = both("glass.space.nearest", query=found.query)

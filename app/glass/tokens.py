@@ -90,5 +90,5 @@ def follow(engine: Engine, text: str) -> str:
     listed = both("glass.next.listed", n=len(best), vocabulary=f"{logits.numel():,}")
     return (
         f'<p class="ob-fact">{entropy}</p><p class="ob-why-hint">{listed}</p>'
-        f"{distribution.group(rows, sums=sums, kind='ob-wide', nucleus=True)}"
+        f"{distribution.group(rows, sums=sums, kind='ob-dist-wide', nucleus=True)}"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from html import escape
@@ -76,7 +77,8 @@ def chart(curve: Curve, ends: Sequence[float]) -> str:
     """One loss over the tokens read, a line per stage, the stages told apart by thin rules."""
     points = [point for line in curve for point in line]
     values = [loss for _, loss in points]
-    low, high = _ticks(min(values), max(values))
+    steps = _ticks(min(values), max(values))
+    low, high = steps[0], steps[-1]
     width, height = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
 
     def x(tokens: float) -> float:
@@ -85,7 +87,6 @@ def chart(curve: Curve, ends: Sequence[float]) -> str:
     def y(loss: float) -> float:
         return _TOP + height * (high - loss) / (high - low)
 
-    steps = [low + (high - low) * n / 4 for n in range(5)]
     grid = "".join(
         f'<line class="ob-grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y(v):.1f}" y2="{y(v):.1f}"></line>'
         f'<text class="ob-tick" x="{_LEFT - 7}" y="{y(v) + 4:.1f}" text-anchor="end">{v:.3g}</text>'
@@ -114,12 +115,12 @@ def chart(curve: Curve, ends: Sequence[float]) -> str:
     )
 
 
-def _ticks(low: float, high: float) -> tuple[float, float]:
-    """A round range around the values, for four steps."""
-    span = max(1e-6, high - low)
-    unit = next(unit for unit in (0.05, 0.1, 0.2, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 1e9) if unit * 4 >= span * 1.05)
-    first = unit * (low // unit)
-    return (first, first + 4 * unit) if first + 4 * unit >= high else (first, first + 8 * unit)
+def _ticks(low: float, high: float) -> list[float]:
+    """Round numbers around the values, at most seven."""
+    units = (0.05, 0.1, 0.2, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
+    unit = next((unit for unit in units if high - low <= 5 * unit), 10.0)
+    first = math.floor(low / unit)
+    return [unit * n for n in range(first, math.ceil(high / unit) + 1)]
 
 
 def _table(stages: Sequence[dict[str, Any]]) -> str:

@@ -31,11 +31,15 @@ _MARKDOWN = frozenset(("markdown", "notebook"))
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A quotation at ``start:end`` of the stored text; ``exact``: the short answer inside one."""
+    """A quotation at ``start:end`` of the text; ``exact``: the short answer inside one.
+
+    ``anchor``: the id of an empty element before its first words, by which a page finds it.
+    """
 
     start: int
     end: int
     exact: bool = False
+    anchor: str = ""
 
 
 @dataclass(slots=True)
@@ -52,6 +56,8 @@ class _Block:
 
 def render(text: str, start: int, end: int, kind: str, marks: Sequence[Mark], headings: Sequence[str] = ()) -> str:
     """``text[start:end]`` as HTML; ``kind`` is the document's, ``headings`` the names that stand in it as lines.
+
+    Without anchors the first mark itself carries the id ``ob-original-mark``.
 
     The text of the HTML, as a browser's ``textContent`` gives it, equals ``text[start:end]``.
     """
@@ -87,7 +93,9 @@ class _Marker:
     """Cuts runs of the text at styles and marks; the first mark shown carries the id that the page scrolls to."""
 
     def __init__(self, text: str, marks: Sequence[Mark]) -> None:
-        self.text, self.marks, self._named = text, marks, False
+        self.text, self.marks = text, marks
+        self._named = any(mark.anchor for mark in marks)
+        self._anchors = {mark.anchor for mark in marks if mark.anchor}
 
     def run(self, start: int, end: int, styles: Sequence[tuple[int, int, str]]) -> str:
         spans = [(a, b) for a, b, _ in styles] + [(mark.start, mark.end) for mark in self.marks]
@@ -101,9 +109,13 @@ class _Marker:
             over = [mark for mark in self.marks if mark.start <= left and right <= mark.end]
             if over:
                 kind = ' class="ob-exact"' if any(mark.exact for mark in over) else ""
-                first = ""
-                if not self._named and "ob-syn" not in names and self.text[left:right].strip():
+                first, visible = "", "ob-syn" not in names and bool(self.text[left:right].strip())
+                if not self._named and visible:
                     first, self._named = ' id="ob-original-mark" tabindex="-1"', True
+                for mark in over if visible else ():
+                    if mark.anchor in self._anchors:
+                        self._anchors.remove(mark.anchor)
+                        out.append(f'<a id="{mark.anchor}"></a>')
                 piece = f"<mark{kind}{first}>{piece}</mark>"
             out.append(piece)
         return "".join(out)

@@ -135,7 +135,7 @@ def _layers(read: Read) -> str:
     options = "".join(f'<option value="{n + 2}">{n + 1}</option>' for n in range(count))
     choose = (
         f'<label class="ob-pick" data-for-layer="1" hidden>{both("why.map.layer")} <select data-map-layer '
-        f'{attribute("aria-label", "why.map.layer")}><option value="1">∑</option>{options}</select></label>'
+        f'{attribute("aria-label", "why.map.layer")}><option value="1">1–{count}</option>{options}</select></label>'
     )
     told = "".join(
         f'<p class="ob-why-hint" data-for-layer="{at}"{"" if at == 0 else " hidden"}>{both(key)}</p>'
@@ -165,7 +165,7 @@ def html(read: Read, turn: int, n: int) -> str:
     )
     if rows:
         body += runs + distribution.group(rows) + _ends(read)
-    title = both("why.look", n=n)
+    title = both("why.read", n=n)
     return f'<div class="ob-why-part ob-reading" tabindex="-1"><h3>{title}</h3>{body}</div>'
 
 
