@@ -18,7 +18,7 @@ FORMAT = "openbook-conversation"
 VERSION = 1
 # What Markdown would take for markup: a quoted document must not load a picture when the export is looked at.
 _MARKUP = re.compile(r"([\\`*_\[\]<>#|~!&$])")
-_STARTS = re.compile(r"^(\s*)([-+=]|\d+[.)])", re.MULTILINE)
+_STARTS = re.compile(r"^(\s*\d*)([-+=.)])", re.MULTILINE)
 
 
 def export(kept: Conversations, owner: str, id: str, form: str) -> str:

@@ -63,8 +63,9 @@ def test_a_hostile_document_is_only_text(hostile: Path, visit: Callable[..., Vis
         page.wait_for_selector("#ob-live .ob-foot", timeout=120_000)
         page.wait_for_selector("#ob-evidence .ob-card")
         assert "<img" in page.inner_text("#ob-evidence")
-        for card in page.locator("#ob-evidence .ob-card:not([open]) > summary").all():
-            card.click()
+        page.evaluate(
+            "() => document.querySelectorAll('#ob-evidence details').forEach((card) => { card.open = true; })"
+        )
         untouched(page)
         page.click("[data-original]")
         page.wait_for_selector("dialog.ob-original[open]")
