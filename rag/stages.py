@@ -17,6 +17,7 @@ from rag.state import State
 from rag.texts import text_of
 from rag.types import Answer, Citation, Language
 from rag.verify import verify_citations, verify_composed
+from rag.weighing import with_sentences
 from rag.writing import Writer
 
 
@@ -116,5 +117,5 @@ class Stages:
             strategy=state["strategy"],
             calls=state["calls"],
             plan=state["plan"],
-            trace=state.get("trace"),
+            trace=with_sentences(state.get("trace"), state.get("scored"), draft, citations, sources),
         )
