@@ -13,6 +13,7 @@ from ingest.command_line import Parser
 from ingest.terminal import tamed
 from ingest.types import IngestError
 from rag.settings import Settings, check_question, load
+from rag.strategies.names import NAMES
 from rag.types import Answer, Cancelled, RagError
 
 DONE, NOTHING = 0, 2
@@ -34,8 +35,11 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--model", help="bundled, none, a model folder, or openai:MODEL@http://host/v1")
         command.add_argument("--mode", help="quote (copy from the documents) or compose (write, with citations)")
         command.add_argument("--temperature", type=_number, help="0 (greedy, default) to 2")
+        command.add_argument("--strategy", help=f"how the model is prompted: {', '.join(NAMES)}")
         command.add_argument("--top-p", type=_number, help="above 0 and at most 1 (default)")
         command.add_argument("--seed", type=_number, help="the same seed gives the same answer (default 0)")
+        command.add_argument("--prompts", type=Path, help="a folder of prompt templates to use instead of our own")
+        command.add_argument("--timeout", type=_number, help="seconds that a model server may be silent (default 60)")
 
     ask = add("ask", "Answer one question.")
     ask.add_argument("question")
@@ -49,6 +53,8 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("files", nargs="*", type=Path, metavar="SQUAD.json")
     evaluate.add_argument("--own", type=Path, metavar="PATH", help="make the questions from these documents instead")
     evaluate.add_argument("--against", nargs="+", default=[], metavar="KEY=VALUE", help="with --own, compare settings")
+    evaluate.add_argument("--strategies", nargs="+", default=[], metavar="NAME", help="compare these side by side")
+    evaluate.add_argument("--dialogues", nargs="*", metavar="FILE", help="measure follow-ups (default: our own)")
     answering(evaluate)
     evaluate.add_argument("--limit", type=int, help="only that many questions (--own: 200 unless given)")
     evaluate.add_argument("--calibration", type=Path, help="another calibration file")
@@ -98,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _settings(args: argparse.Namespace) -> Settings:
-    names = ("store", "model", "temperature", "top_p", "seed", "k", "mode")
+    names = ("store", "model", "temperature", "top_p", "seed", "k", "mode", "strategy", "prompts", "timeout")
     return load(**{name: getattr(args, name, None) for name in names})
 
 
@@ -173,6 +179,8 @@ def _chat(args: argparse.Namespace) -> int:
 def _show(answer: Answer) -> None:
     if answer.rewritten != answer.question:
         print(f"({answer.rewritten})")
+    for line in answer.plan:
+        print(f"  {line}")
     print(answer.answer)
     print()
     shown = [s for s in answer.sources if s.cited or answer.refused]
@@ -203,7 +211,11 @@ def _evaluate(args: argparse.Namespace) -> int:
     settings = _settings(args)
     if args.own is not None:
         return _own(args, settings)
-    only_own = (args.against, args.store, args.k, args.mode, args.temperature, args.top_p)
+    if args.dialogues is not None:
+        return _dialogues(args, settings)
+    if args.strategies and args.files:
+        return _strategies(args, settings)
+    only_own = (args.against, args.store, args.k, args.mode, args.temperature, args.top_p, args.strategy, args.prompts)
     if any(value not in (None, []) for value in only_own) or not args.files:
         raise RagError(
             "Give question files, which take --model, --limit and --seed, or --own PATH, which takes the rest."
@@ -228,6 +240,25 @@ def _evaluate(args: argparse.Namespace) -> int:
         curve.write(drawn, results)
     if args.json:
         print(json.dumps(results, ensure_ascii=False))
+    return DONE
+
+
+def _strategies(args: argparse.Namespace, settings: Settings) -> int:
+    from rag.strategies.evaluate import compare_strategies, report
+
+    if args.strategy or args.against or args.store or args.curve or args.failures:
+        raise RagError("--strategies takes --model, --mode, --temperature, --top-p, --seed, -k and --limit only.")
+    found = {path.name: compare_strategies(path, args.strategies, settings, args.limit) for path in args.files}
+    shown = "\n".join(report(name, figures) for name, figures in found.items())
+    print(json.dumps(found, ensure_ascii=False) if args.json else shown)
+    return DONE
+
+
+def _dialogues(args: argparse.Namespace, settings: Settings) -> int:
+    from rag.dialogues import BUNDLED, evaluate_dialogues, report
+
+    found = evaluate_dialogues(args.dialogues or BUNDLED, model=settings.model, limit=args.limit)
+    print(json.dumps(found, ensure_ascii=False) if args.json else report(found))
     return DONE
 
 

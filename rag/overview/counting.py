@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from posixpath import splitext
 
 from ingest.fold import fold, is_cjk
+from ingest.sentences import sentences
 from ingest.store import ChunkRecord, DocumentRecord
-from rag.overview.scope import source_of
-from rag.quote import candidates_of
 from rag.search import Searcher
 from rag.state import State, check
 
@@ -31,6 +30,9 @@ _FORMS = {
     "图片": ("png", "jpg", "jpeg", "tif", "tiff", "bmp", "webp"),
     "邮件": ("eml", "mbox", "msg"),
 }
+_MARKED = (".md", ".markdown", ".mdown", ".mkd")
+_FENCED = re.compile(r"^(```|~~~).*?^\1[^\n]*$", re.MULTILINE | re.DOTALL)
+_MARK = re.compile(r"^ {0,3}(#{1,6})[ \t]+(\S[^\n]*)$", re.MULTILINE)
 _SPOKEN = {"english": "en", "英文": "en", "chinese": "zh", "中文": "zh"}
 
 
@@ -79,14 +81,32 @@ def forms(documents: Sequence[DocumentRecord]) -> list[tuple[str, int]]:
     return sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))
 
 
-def sections(searcher: Searcher, documents: Sequence[DocumentRecord]) -> list[tuple[DocumentRecord, tuple[str, ...]]]:
-    """The distinct headings above text, each with those above it, in the order of the documents."""
-    found: dict[tuple[int, tuple[str, ...]], DocumentRecord] = {}
+@dataclass(slots=True)
+class Headings:
+    """(level from 1, heading) in the order of the documents; ``exact`` where all come from marks in the text.
+
+    Formats without marks are counted by the headings of their passages, and short sections share a passage.
+    """
+
+    found: list[tuple[int, str]] = field(default_factory=list)
+    exact: bool = True
+
+
+def headings_of(searcher: Searcher, documents: Sequence[DocumentRecord]) -> Headings:
+    """The headings of Markdown by their marks, outside code; of other formats those that passages stand under."""
+    counted = Headings()
     for document in documents:
+        if splitext(fold(document.path))[1] in _MARKED:
+            bare = _FENCED.sub("", searcher.store.text(document.id))
+            counted.found += [(len(match[1]), match[2].strip(" #")) for match in _MARK.finditer(bare)]
+            continue
+        paths: dict[tuple[str, ...], None] = {}
         for chunk in searcher.store.chunks_of(document.id):
             for depth in range(1, len(chunk.headings) + 1):
-                found.setdefault((document.id, tuple(chunk.headings[:depth])), document)
-    return [(document, headings) for (_, headings), document in found.items()]
+                paths.setdefault(tuple(chunk.headings[:depth]))
+        counted.found += [(len(path), path[-1]) for path in paths]
+        counted.exact = counted.exact and not paths
+    return counted
 
 
 def mentions(searcher: Searcher, documents: Sequence[DocumentRecord], term: str, state: State) -> Mentions:
@@ -132,10 +152,14 @@ def _holding(searcher: Searcher, documents: Sequence[DocumentRecord], term: str)
 
 
 def _places(searcher: Searcher, document: DocumentRecord, pattern: re.Pattern[str]) -> Iterator[Place]:
+    """The sentences and headings that hold the term, each once: neighbouring passages may share a sentence."""
+    seen: set[int] = set()
     for chunk in searcher.store.chunks_of(document.id):
-        for candidate in candidates_of([source_of(chunk, 1)]):
-            if pattern.search(fold(candidate.text)):
-                yield Place(chunk, candidate.start, candidate.end)
+        for start, end in sentences(chunk.text):
+            place = chunk.start + start
+            if place not in seen and pattern.search(fold(chunk.text[start:end])):
+                seen.add(place)
+                yield Place(chunk, start, end)
 
 
 def _pattern(wanted: str) -> str:

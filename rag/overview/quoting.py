@@ -58,7 +58,7 @@ def count(survey: Survey, state: State) -> str:
         return wording.documents(counting.of_form(survey.documents, asked.form), asked.form, zh)
     if asked.what == "sections":
         _settle(state, [], [], 1.0)
-        return wording.headings(counting.sections(survey.searcher, survey.documents), len(survey.documents), zh)
+        return wording.headings(counting.headings_of(survey.searcher, survey.documents), len(survey.documents), zh)
     found = counting.mentions(survey.searcher, survey.documents, asked.topic, state)
     sources: dict[int, Source] = {}
     citations = []

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from posixpath import basename
 
 from ingest.store import DocumentRecord
-from rag.overview.counting import Mentions, forms
+from rag.overview.counting import Headings, Mentions, forms
 from rag.overview.scope import Scope
 
 LISTED = 20  # names of documents or headings
@@ -70,7 +70,7 @@ def counting(what: str, zh: bool) -> list[str]:
     """The plan of a count."""
     kinds = {
         "documents": ("documents", "文档"),
-        "sections": ("headings above text", "正文上方的标题"),
+        "sections": ("headings", "标题"),
         "mentions": ("places where the term stands, in the full text", "全文中该词出现的位置"),
         "mentioning": ("documents in whose full text the term stands", "全文中出现该词的文档"),
     }
@@ -93,13 +93,18 @@ def documents(found: Sequence[DocumentRecord], form: str, zh: bool) -> str:
     return "\n".join([head, *named, *_rest(len(found) - len(named), zh)])
 
 
-def headings(found: Sequence[tuple[DocumentRecord, tuple[str, ...]]], count: int, zh: bool) -> str:
+def headings(counted: Headings, count: int, zh: bool) -> str:
     """So many headings in so many documents, and the first of them."""
-    named = [f"{'  ' * (len(path) - 1)}{' '.join(path[-1].split())}" for _, path in found[:LISTED]]
+    found = counted.found
+    named = [f"{'  ' * (level - 1)}{' '.join(name.split())}" for level, name in found[:LISTED]]
     if zh:
-        head = f"{count}个文档共有{len(found)}个有正文的标题（各级都算）。"
+        least = "" if counted.exact else "至少"
+        why = "" if counted.exact else "；短的小节合在一段里，其标题不单独计"
+        head = f"{count}个文档共有{least}{len(found)}个标题（各级都算{why}）。"
     else:
-        head = f"{_s(count, 'document')}: {_s(len(found), 'heading')} with text below, of all levels."
+        least = "" if counted.exact else "at least "
+        why = "" if counted.exact else "; short sections that share a passage count once"
+        head = f"{_s(count, 'document')}: {least}{_s(len(found), 'heading')} of all levels{why}."
     return "\n".join([head, *named, *_rest(len(found) - len(named), zh)])
 
 

@@ -96,13 +96,13 @@ def _build(path: Path, place: Path, encoder: str | None) -> Path:
 
 
 def _ask(searcher: Searcher, settings: Settings, items: list[OwnItem], name: str) -> list[Asked]:
-    chosen = {key: getattr(settings, key) for key in ("temperature", "top_p", "seed", "k", "mode")}
+    chosen = settings.model_dump(exclude={"store", "model"})
     chain = build_chain(model=settings.model, retriever=OpenbookRetriever(store=searcher, k=settings.k), **chosen)
     return Asker(chain, items, find_golds(searcher, items)).ask_all(name)
 
 
 def _shown(settings: Settings) -> dict[str, Any]:
-    return settings.model_dump(mode="json", exclude={"store"})
+    return settings.model_dump(mode="json", exclude={"store", "prompts", "timeout", "retries"})
 
 
 def report(found: dict[str, Any]) -> str:

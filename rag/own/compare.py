@@ -13,7 +13,7 @@ from rag.settings import Settings
 from rag.tuning.check import interval
 from rag.types import RagError
 
-KEYS = ("k", "model", "mode", "temperature", "top_p", "seed", "encoder")
+KEYS = ("k", "model", "mode", "strategy", "temperature", "top_p", "seed", "encoder")
 
 # Name, whether more is better, and the value of one question; None where the question has none.
 MEASURES: tuple[tuple[str, bool, Callable[[Asked], float | None]], ...] = (
