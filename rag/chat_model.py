@@ -9,10 +9,11 @@ from typing import Any
 
 import torch
 from langchain_core.callbacks import CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel, LangSmithParams
+from langchain_core.language_models import BaseChatModel, LangSmithParams, LanguageModelInput
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, SystemMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable
 from pydantic import ConfigDict, Field, PrivateAttr
 
 from gpt.decoding.spans import Quoter
@@ -24,6 +25,7 @@ from gpt.reader import Span
 from gpt.sampling import SamplingParams, sample
 from gpt.tokenizer import Tokenizer
 from rag.prompts import QUESTION_MARKS
+from rag.structured import constraint, structured
 from rag.types import Cancelled, RagError
 
 ROLES = {"human": "user", "ai": "assistant", "system": "system"}
@@ -71,6 +73,16 @@ class ChatOpenbook(BaseChatModel):
     max_retries: int | None = None
     engine: Engine | None = Field(default=None, exclude=True, repr=False)
     _quoter: Quoter | None = PrivateAttr(None)
+
+    def with_structured_output(
+        self, schema: dict[str, Any] | type, *, include_raw: bool = False, **kwargs: Any
+    ) -> Runnable[LanguageModelInput, Any]:
+        """A runnable that answers in ``schema``: a pydantic class (instances come back), a TypedDict or a JSON schema
+        (dicts). Every text is valid whatever the weights are, at any temperature. RagError names what of a schema
+        cannot be promised. ``include_raw``: a dict of raw message, parsed value and parsing error. LangChain's
+        ``method`` and ``strict`` are taken and make no difference.
+        """
+        return structured(self, schema, include_raw=include_raw)
 
     @property
     def _llm_type(self) -> str:
@@ -171,15 +183,20 @@ class ChatOpenbook(BaseChatModel):
         timeout = kwargs.get("timeout", self.timeout)
         until = None if timeout is None else time.monotonic() + float(timeout)
         made, finish = 0, None
+        schema, allowed = kwargs.get("json_schema"), None
+        stops = tuple(s for s in (stop if stop is not None else self.stop or ()) if s)
         try:
             ids = prompt(engine, messages, max(context - limit, context // 2))
+            if schema is not None:
+                allowed, limit = constraint(engine, schema, len(ids), limit)
             steps = engine.generate(
                 ids,
                 max_new_tokens=limit,
+                allowed=allowed,
                 temperature=float(kwargs.get("temperature", self.temperature)),
                 top_p=float(kwargs.get("top_p", self.top_p)),
                 seed=kwargs.get("seed", self.seed),
-                stop=tuple(s for s in (stop if stop is not None else self.stop or ()) if s),
+                stop=() if schema is not None else stops,
                 cancel=kwargs.get("cancel"),
             )
         except ValueError as error:

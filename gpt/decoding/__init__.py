@@ -1,1 +1,2 @@
-"""How text is made: drafts, batches, prompts' beginnings, whole characters, and exact scores of quotations."""
+"""How text is made: drafts, batches, prompts' beginnings, whole characters, exact scores of
+quotations, and JSON that fits a schema."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 from langchain_tests.unit_tests import ChatModelUnitTests
+from pydantic import BaseModel, Field
 
 from gpt.config import GPTConfig
 from gpt.engine import Engine
@@ -129,3 +131,36 @@ def test_a_server_that_is_down_is_one_sentence() -> None:
     with pytest.raises(Exception) as caught:
         model.chat.invoke("hi")
     assert "127.0.0.1:9" in str(failure(model.name, caught.value))
+
+
+class Trip(BaseModel):
+    """A journey."""
+
+    city: Literal["Bergen", "上海"]
+    days: int = Field(ge=1, le=30)
+    notes: list[str] = Field(max_length=2)
+    hotel: str | None = None
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0, 2.0])
+def test_structured_output_fits_whatever_the_weights(temperature: float) -> None:
+    model = ChatOpenbook(model="tiny", engine=ENGINE, temperature=temperature, max_tokens=200)
+    for seed in range(5):
+        trip = model.with_structured_output(Trip).invoke("Where to?", seed=seed)
+        assert isinstance(trip, Trip) and trip.city in ("Bergen", "上海") and 1 <= trip.days <= 30
+    raw = model.with_structured_output(Trip, include_raw=True).invoke("Where to?")
+    assert raw["parsing_error"] is None and isinstance(raw["parsed"], Trip)
+    assert json.loads(raw["raw"].text) == raw["parsed"].model_dump()
+    assert isinstance(model.with_structured_output(Trip.model_json_schema()).invoke("Where to?"), dict)
+
+
+def test_a_schema_that_cannot_be_promised_is_one_sentence() -> None:
+    model = ChatOpenbook(model="tiny", engine=ENGINE)
+    with pytest.raises(RagError, match="pattern"):
+        bad = {"title": "X", "type": "object", "properties": {"a": {"type": "string", "pattern": "x"}}}
+        model.with_structured_output(bad)
+    with pytest.raises(RagError, match="no schema"):
+        model.with_structured_output(3)  # type: ignore[arg-type]
+    long = {"title": "X", "type": "object", "properties": {"a": {"type": "string", "minLength": 600}}}
+    with pytest.raises(RagError, match="room"):
+        model.with_structured_output(long).invoke("hi")
