@@ -6,22 +6,19 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass
-from pathlib import PurePath
-from typing import Any, Literal
+from typing import Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
-from app.api import asking, tokens
-from app.api.annotations import annotate
+from app.api import asking
 from app.api.errors import ApiError, described
-from app.api.shapes import ALIAS, ChatRequest, Choice, Completion, Extra, Reply, Usage
+from app.api.form import Form
+from app.api.shapes import ALIAS, ChatRequest, Choice, Completion, Reply
 from app.jobs import Job
 from app.workspace import Workspace
-from rag.settings import load
-from rag.types import Answer, ChainInput
+from rag.types import ChainInput
 
 router = APIRouter(prefix="/v1", tags=["chat"])
 _EVENT = {
@@ -32,22 +29,6 @@ _EVENT = {
     },
 }
 PULSE = 10.0  # seconds of silence after which a stream says that it is alive: many proxies give up after 60
-_UNHEARD = "The system message had no effect: this model only quotes."
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """An answer as this request is to get it."""
-
-    content: str
-    finish: Literal["stop", "length"]
-    extra: Extra
-    usage: Usage
-    annotations: list[Any]
-
-    @property
-    def refusal(self) -> str | None:
-        return self.extra.answer.answer if self.extra.answer.refused else None
 
 
 @router.post(
@@ -68,13 +49,13 @@ async def complete(request: Request, asked: ChatRequest) -> Any:
     """
     workspace = asking.workspace_of(request)
     check_model(workspace, asked.model)
-    job = asking.submit(workspace, asking.owner_of(request), await to_thread.run_sync(_input, asked))
-    base = str(request.base_url)
+    form = Form(workspace, asked, str(request.base_url), request.app.state.meter)
+    given = await to_thread.run_sync(_input, asked)
+    job = asking.submit(workspace, asking.owner_of(request), given, form.chain)
     if asked.stream:
-        return await _streamed(workspace, asked, job, base, request.app.state.meter)
+        return await _streamed(form, job)
     answer = await asking.answered(request, job)
-    result = await to_thread.run_sync(shape, workspace, asked, answer, base)
-    request.app.state.meter.answered(result.extra.answer, result.usage)
+    result = await to_thread.run_sync(form.fill, answer)
     reply = Reply(content=result.content, refusal=result.refusal, annotations=result.annotations)
     return Completion(
         id=f"chatcmpl-{job.id}",
@@ -105,44 +86,7 @@ def _input(asked: ChatRequest) -> ChainInput:
     return given
 
 
-def shape(workspace: Workspace, asked: ChatRequest, answer: Answer, base: str) -> Result:
-    """The answer cut to what was asked for, with its annotations and numbers of tokens."""
-    chain = workspace.chain()
-    count = tokens.counter(chain)
-    content, finish = answer.answer, "stop"
-    as_json = asked.response_format is not None and asked.response_format.type == "json_object"
-    if as_json:
-        content = _json(answer)
-    for stop in asked.stops:
-        content = content.split(stop, 1)[0]
-    if asked.limit is not None and (short := tokens.shortened(content, asked.limit, count)) != content:
-        content, finish = short, "length"
-    writes = getattr(getattr(chain, "model", None), "writes", True)
-    warnings = [_UNHEARD] if asked.instructions and not writes else []
-    read, written = count(tokens.read(answer)), count(content)
-    return Result(
-        content=content,
-        finish="length" if finish == "length" else "stop",
-        extra=Extra(answer=answer, warnings=warnings),
-        usage=Usage(prompt_tokens=read, completion_tokens=written, total_tokens=read + written),
-        annotations=[] if as_json else annotate(answer, content, base),
-    )
-
-
-def _json(answer: Answer) -> str:
-    """The answer as the JSON object that ``response_format: json_object`` asks for."""
-    citations = [
-        {
-            "n": c.n, "quote": c.quote, "source": PurePath(c.source).name, "title": c.title, "page": c.page,
-            "start": c.start, "end": c.end,
-        }
-        for c in answer.citations
-    ]  # fmt: skip
-    found = {"answer": answer.answer, "refused": answer.refused, "confidence": answer.confidence}
-    return json.dumps({**found, "citations": citations}, ensure_ascii=False)
-
-
-async def _streamed(workspace: Workspace, asked: ChatRequest, job: Job, base: str, meter: Any) -> Response:
+async def _streamed(form: Form, job: Job) -> Response:
     """Server-sent events; what fails before the model has begun is an ordinary error reply."""
     events = asking.events(job, PULSE)
     seen = []
@@ -152,7 +96,7 @@ async def _streamed(workspace: Workspace, asked: ChatRequest, job: Job, base: st
             break
     if job.status == "failed" and job.stage == "waiting":
         asking.outcome(job)
-    chunks = _chunks(workspace, asked, job, base, meter, _joined(seen, events))
+    chunks = _chunks(form, job, _joined(seen, events))
     return StreamingResponse(
         chunks, media_type="text/event-stream", headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
     )
@@ -167,9 +111,8 @@ async def _joined(seen: list[Any], rest: AsyncIterator[Any]) -> AsyncIterator[An
             yield event
 
 
-async def _chunks(
-    workspace: Workspace, asked: ChatRequest, job: Job, base: str, meter: Any, events: AsyncIterator[Any]
-) -> AsyncIterator[str]:
+async def _chunks(form: Form, job: Job, events: AsyncIterator[Any]) -> AsyncIterator[str]:
+    asked = form.asked
     head = {
         "id": f"chatcmpl-{job.id}",
         "object": "chat.completion.chunk",
@@ -184,23 +127,20 @@ async def _chunks(
 
     counted = asked.stream_options is not None and bool(asked.stream_options.include_usage)
     yield chunk({"role": "assistant", "content": ""})
-    drafts = (job.asked.get("mode") or load().mode) == "compose"
     async with aclosing(events) as coming:  # type: ignore[type-var]
         async for event in coming:
             if event is None:
                 yield f": {job.stage}, {job.position} before this one\n\n"
             elif event.keys() & {"stage", "position", "rewritten", "plan"}:
                 yield chunk({}, openbook=event)
-            elif "text" in event and drafts:
+            elif "text" in event and form.composes():
                 yield chunk({}, openbook={"draft": event["text"]})  # not yet verified, so not yet content
     try:
-        answer = asking.outcome(job)
-        result = await to_thread.run_sync(shape, workspace, asked, answer, base)
+        result = await to_thread.run_sync(form.fill, asking.outcome(job))
     except ApiError as error:
         yield _sent(error.body())
         return
-    meter.answered(answer, result.usage)
-    for line in result.content.splitlines(keepends=True):
+    for line in (result.content or "").splitlines(keepends=True):
         yield chunk({"content": line})
     last: dict[str, Any] = {"annotations": [a.model_dump() for a in result.annotations]}
     if result.refusal is not None:

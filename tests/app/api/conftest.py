@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import gradio as gr
 import httpx
 import pytest
 
+from app.guard.access import Access
 from app.server import Server, build_server, listen
-from app.ui import build_ui
 from app.workspace import Workspace
 from ingest.pipeline import ingest
 
@@ -25,11 +26,13 @@ QUESTION = "When was the Halden bridge opened?"
 
 
 @contextmanager
-def serving(workspace: Workspace) -> Iterator[str]:
-    """The address of the application over a workspace."""
+def serving(workspace: Workspace, access: Callable[[], Access] = Access) -> Iterator[str]:
+    """The address of the application over a workspace; ``access``: who may come in."""
     listening = threading.Event()
     socket = listen("127.0.0.1", 0)
-    application = build_server(workspace, build_ui(workspace))
+    with gr.Blocks() as page:  # the real one is for tests/browser, and takes a second to build
+        gr.HTML("page")
+    application = build_server(workspace, page, access=access)
     server = Server(application, listening.set, {})
     thread = threading.Thread(target=lambda: server.run(sockets=[socket]), daemon=True)
     thread.start()
