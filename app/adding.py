@@ -6,7 +6,7 @@ import logging
 import os
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -73,8 +73,8 @@ class Progress:
         return f'<div class="ob-progress" role="status"><p>{self.line}</p>{bar}<ul>{rows}</ul></div>'
 
 
-def _run(workspace: Workspace, paths: list[Path], progress: Progress) -> Iterator[str]:
-    """Ingests in a thread and yields the progress as it comes."""
+def _run(workspace: Workspace, paths: list[Path], progress: Progress) -> Generator[str, None, bool]:
+    """Ingests in a thread and yields the progress as it comes; whether it came to its end."""
     events: queue.Queue[Event | IngestReport | Exception] = queue.Queue()
 
     def work() -> None:
@@ -92,7 +92,7 @@ def _run(workspace: Workspace, paths: list[Path], progress: Progress) -> Iterato
         if isinstance(event, Exception):
             log.warning("ingest failed: %s", event)
             yield _failure(event)
-            return
+            return False
         if isinstance(event, Event):
             progress.take(event)
             if events.empty():
@@ -100,7 +100,7 @@ def _run(workspace: Workspace, paths: list[Path], progress: Progress) -> Iterato
             continue
         progress.finish(event)
         yield progress.html()
-        return
+        return True
 
 
 def _failure(error: Exception) -> str:
@@ -124,8 +124,8 @@ def add(workspace: Workspace, files: object, collection: str = "") -> Iterator[s
         return
     progress.begin(uploads.paths)
     yield progress.html()
-    yield from _run(workspace, uploads.paths, progress)
-    if collection:
+    whole = yield from _run(workspace, uploads.paths, progress)
+    if whole and collection:
         try:
             collect(workspace, [str(path) for path in uploads.paths], collection)
         except Exception as error:

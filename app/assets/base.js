@@ -175,10 +175,7 @@
     else if ((node = at("button[data-left-tab]"))) tab("left", node.dataset.leftTab);
     else if ((node = at("button[data-right-tab]"))) tab("right", node.dataset.rightTab);
     else if ((node = at("button[data-view]"))) view(node.dataset.view);
-    else if (event.target === document.body || event.target === root || at("#ob-scrim")) {
-      const side = sheet();
-      if (side) column(side, false);
-    }
+    else if (sheet() && !at(`#ob-${sheet()}, #ob-header, dialog`)) column(sheet(), false); // beside the sheet
   });
   document.addEventListener("keydown", (event) => { // arrows go from tab to tab
     const node = event.target.closest && event.target.closest("[role=tab]");

@@ -154,6 +154,7 @@
   let turns = 0;
   let chat = "";
   let follows = true;
+  let grew = false;
   window.openbook.settled(() => {
     const log = $("#ob-log");
     if (!log) return;
@@ -183,7 +184,8 @@
     const live = $("#ob-live .ob-turn");
     const busy = live && live.hasAttribute("aria-busy");
     root.classList.toggle("ob-busy", Boolean(busy));
-    if (busy && follows) log.scrollTop = log.scrollHeight;
+    if ((busy || grew) && follows) log.scrollTop = log.scrollHeight;
+    grew = busy; // the finished answer is taller than what streamed
     if (live) announce(busy ? $(".ob-now", live) : $(".ob-body, .ob-refusal, .ob-failure, .ob-stopped", live));
   });
   window.openbook.copyLast = () => copy(all("#ob-log .ob-answer").filter((node) => $(".ob-copy", node)).pop());

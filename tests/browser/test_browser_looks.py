@@ -114,7 +114,7 @@ def test_nothing_jumps_while_an_answer_streams(url: str, visit: Callable[..., Vi
     shifts = page.evaluate("(() => { const seen = window.shifts; window.shifts = []; return seen; })()")
     page.wait_for_function("document.querySelector('#ob-live .ob-live')?.innerText.split(' ').length > 14")
     assert page.locator("#ob-live .ob-live").bounding_box()["y"] == top["y"]  # type: ignore[index]
-    assert page.evaluate("window.shifts.reduce((sum, value) => sum + value, 0)") == 0
+    assert page.evaluate("window.shifts.reduce((sum, value) => sum + value, 0)") < 0.001  # a word that wraps
     assert sum(shifts) < 0.1  # the first view makes room for the question
     page.click("#ob-stop")
     page.wait_for_selector(".ob-stopped")
