@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from langchain_core.language_models import BaseChatModel
 
-from rag.types import Cancelled, RagError
+from rag.types import Cancelled, ModelError, RagError
 
 PREFIX = "openai:"
 TIMEOUT, RETRIES = 60.0, 2
@@ -102,39 +102,39 @@ def interruptible(pieces: Callable[[], AsyncIterator[T]], cancel: threading.Even
         task.cancel()
 
 
-def failure(name: str, error: Exception, *, begun: bool = False) -> RagError:
+def failure(name: str, error: Exception, *, begun: bool = False) -> ModelError:
     """One sentence for what a model's client raised; ``begun``: after the first piece of the answer."""
     reason = _bare(" ".join(str(error).split()))[:200] or type(error).__name__
     if not name.startswith(PREFIX):
-        return RagError(f"The model {name} failed: {reason}.")
+        return ModelError(f"The model {name} failed: {reason}.")
     model, _, address = name.removeprefix(PREFIX).rpartition("@")
     kinds = {kind.__name__ for each in _causes(error) for kind in type(each).__mro__}
     status = getattr(error, "status_code", None)
     if kinds & _SILENT:
-        return RagError(
+        return ModelError(
             f"The model server at {address} was silent for too long: it may be loading the model or be overloaded; "
             "wait, or set OPENBOOK_TIMEOUT to more seconds."
         )
     if begun and (kinds & (_CUT_OFF | _UNREACHED) or "IncompleteAnswer" in kinds):
-        return RagError(f"The model server at {address} broke off in the middle of its answer: ask again.")
+        return ModelError(f"The model server at {address} broke off in the middle of its answer: ask again.")
     if kinds & _UNREACHED:
-        return RagError(
+        return ModelError(
             f"No model server answers at {address} ({type(error).__name__}): start it, or give another --model."
         )
     if status in (401, 403):
-        return RagError(f"The model server at {address} refuses the key ({status}): set OPENAI_API_KEY to a valid one.")
+        return ModelError(f"The model server at {address} refuses the key ({status}): set OPENAI_API_KEY to a valid one.")
     if status == 404:
-        return RagError(f"The server at {address} has no model {model!r} or no such address (404): {reason}.")
+        return ModelError(f"The server at {address} has no model {model!r} or no such address (404): {reason}.")
     if status == 429:
-        return RagError(f"The model server at {address} has too much to do (429): wait a little and ask again.")
+        return ModelError(f"The model server at {address} has too much to do (429): wait a little and ask again.")
     if isinstance(status, int) and status >= 500:
-        return RagError(f"The model server at {address} failed ({status}): {reason}.")
+        return ModelError(f"The model server at {address} failed ({status}): {reason}.")
     if status is None and (kinds & (_RUBBISH | _CUT_OFF) or not kinds & {"APIError", "OpenAIError"}):
-        return RagError(
+        return ModelError(
             f"What the server at {address} sends is not OpenAI's protocol ({reason[:80]}): give the address that "
             "ends in /v1."
         )
-    return RagError(f"The model server at {address} refused: {reason}.")
+    return ModelError(f"The model server at {address} refused: {reason}.")
 
 
 class IncompleteAnswer(Exception):

@@ -15,6 +15,10 @@ class RagError(Exception):
     """What was wrong, where, and how to mend it, in one sentence fit to print."""
 
 
+class ModelError(RagError):
+    """A model failed, or the server that runs it: nothing was wrong with what was asked."""
+
+
 class Cancelled(RagError):
     """The caller's cancel event was set before the answer was complete."""
 

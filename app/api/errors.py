@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from app.jobs import Busy
 from app.workspace import NoDocuments
 from ingest.types import IngestError
-from rag.types import RagError
+from rag.types import ModelError, RagError
 
 log = logging.getLogger("openbook.api")
 _KINDS = {
@@ -109,7 +109,7 @@ def from_failure(failure: BaseException) -> ApiError:
     if isinstance(failure, Busy):
         return ApiError(429, str(failure), "busy", headers={"Retry-After": str(failure.retry_after)})
     if isinstance(failure, RagError):
-        away = type(failure).__name__ == "ModelError"
+        away = isinstance(failure, ModelError)
         return ApiError(502 if away else 400, str(failure), "model_server" if away else "invalid_value")
     if isinstance(failure, IngestError):
         return ApiError(503, str(failure), "store")

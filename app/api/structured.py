@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator, SchemaError
 from app.api.errors import ApiError
 from app.api.shapes import Schema
 from app.workspace import Chain
-from rag.types import Answer, Cancelled, RagError
+from rag.types import Answer, Cancelled, ModelError, RagError
 
 _TASK = (
     "Fill in the JSON from the answer and the quotations below, and from nothing else. "
@@ -61,7 +61,7 @@ class Structured:
             raise failure(model.name, error) from error
         wrong = next(Draft202012Validator(self._schema.schema_).iter_errors(found), None)
         if wrong is not None:
-            raise RagError(f"What the model wrote does not fit the schema ({wrong.message[:200]}): ask again.")
+            raise ModelError(f"What the model wrote does not fit the schema ({wrong.message[:200]}): ask again.")
         return json.dumps(found, ensure_ascii=False)
 
 

@@ -102,8 +102,9 @@ def test_a_schema_is_filled_in(client: openai.OpenAI, model: Prepared) -> None:
     assert refused.choices[0].message.content is None
     assert refused.choices[0].message.refusal
     model.filled = {"year": "long ago"}
-    with pytest.raises(openai.BadRequestError, match="does not fit the schema"):
+    with pytest.raises(openai.InternalServerError, match="does not fit the schema") as failed:
         ask(client, response_format=wanted)
+    assert failed.value.status_code == 502
     wrong = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "strange"}}}
     with pytest.raises(openai.BadRequestError, match="no JSON schema"):
         ask(client, response_format=wrong)
