@@ -72,15 +72,9 @@ class Workspace:
     def _made(self) -> Chain:
         """The chain with its models loaded, so that a question which is stopped is never in the midst of loading."""
         from rag import build_chain
-        from rag.chat_model import ChatOpenbook
-        from rag.retriever import OpenbookRetriever
 
         made = build_chain(store=self.store, model=self.model, mode=load().mode)
-        if isinstance(made.retriever, OpenbookRetriever):
-            for question in ("a first search", "第一次搜索"):  # indexes, encoder, dictionary between the languages
-                made.retriever.searcher.search(question, 1)
-        if isinstance(made.model.chat, ChatOpenbook):
-            made.model.chat.loaded()
+        made.warm()
         return cast(Chain, made)
 
     def warm(self) -> None:

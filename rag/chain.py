@@ -24,6 +24,7 @@ from rag import history as turns
 from rag import overview
 from rag import prompts as templates
 from rag.calibration import Calibration
+from rag.chat_model import ChatOpenbook
 from rag.models import Model, init_model
 from rag.quote import Quoter
 from rag.retriever import OpenbookRetriever
@@ -255,6 +256,16 @@ class AnswerChain(Runnable[str | ChainInput, Answer]):
             warnings=[],
             began=time.perf_counter(),
         )
+
+    def warm(self) -> None:
+        """Load what the first question would wait for: indexes, encoder, dictionary, model and witness."""
+        if isinstance(self.stages.retriever, OpenbookRetriever):
+            for question in ("a first search", "第一次搜索"):
+                self.stages.retriever.searcher.search(question, 1)
+        if isinstance(self.model.chat, ChatOpenbook):
+            self.model.chat.loaded()
+        if self.stages.quoter.witness is not None:
+            self.stages.quoter.witness.hear("What is it?", ["It is a sentence."])
 
     def close(self) -> None:
         """Close the store."""
