@@ -122,7 +122,9 @@ def failure(name: str, error: Exception, *, begun: bool = False) -> ModelError:
             f"No model server answers at {address} ({type(error).__name__}): start it, or give another --model."
         )
     if status in (401, 403):
-        return ModelError(f"The model server at {address} refuses the key ({status}): set OPENAI_API_KEY to a valid one.")
+        return ModelError(
+            f"The model server at {address} refuses the key ({status}): set OPENAI_API_KEY to a valid one."
+        )
     if status == 404:
         return ModelError(f"The server at {address} has no model {model!r} or no such address (404): {reason}.")
     if status == 429:
