@@ -50,7 +50,9 @@ class Baselines:
     def ask(self, state: State, question: Question) -> Without:
         """``state`` is the chain's after its answer."""
         sources = state["sources"]
-        scored = self.quoter.score(state["rewritten"], sources, state["pool"], vector=state["vector"])
+        # A question about the whole collection is not searched for: it has no pool, and perhaps no vector.
+        pool, vector = state.get("pool", []), state.get("vector")
+        scored = self.quoter.score(state["rewritten"], sources, pool, vector=vector)
         draft = self.quoter.quote(scored, sources)
         cosines = [s.dense_score for s in sources if s.dense_score is not None]
         words = [s.lexical_score for s in sources if s.lexical_score is not None]

@@ -114,7 +114,8 @@ class _Run:
             state["without"] = frozenset({gold})
         answer = self.chain.answer(state)  # the stages add to the state what they find
         self.without[i, removed] = self.baselines.ask(state, question)
-        shown = answer.citations or state.get("quoted") or state["draft"].citations
+        draft = state.get("draft")
+        shown = answer.citations or state.get("quoted") or ([] if draft is None else draft.citations)
         holds = metrics.contains_answer([c.quote for c in shown], question.golds, self.set.language)
         found = not removed and any(source.doc_id == gold for source in answer.sources)
         return Outcome(question, removed, answer, shown, holds and not removed, found)
