@@ -14,6 +14,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.responses import HTMLResponse, JSONResponse
 from starlette.routing import Route
 
+from app.api.outline import Schemas, named, outline
 from app.i18n import Language, preferred, say
 
 _STYLE = """
@@ -25,7 +26,8 @@ h1{font-size:1.6rem}h2{font-size:1.15rem;margin:2.2rem 0 .6rem}a{color:var(--acc
 section{border:1px solid var(--line);border-radius:.6rem;padding:.8rem 1rem;margin:.7rem 0}
 h3{font:600 1rem ui-monospace,monospace;margin:0 0 .3rem;overflow-wrap:anywhere}h3 b{color:var(--accent)}
 p{margin:.3rem 0}summary{cursor:pointer}
-pre{background:var(--wash);padding:.7rem;border-radius:.4rem;overflow-x:auto;font:.85rem/1.5 ui-monospace,monospace}
+pre{background:var(--wash);padding:.7rem;border-radius:.4rem;white-space:pre-wrap;overflow-wrap:anywhere;
+font:.85rem/1.5 ui-monospace,monospace}
 :focus-visible{outline:2px solid var(--accent);outline-offset:2px}
 """
 
@@ -89,12 +91,11 @@ def page(described: dict[str, Any], language: Language, base: str) -> str:
 
 
 def _operation(
-    path: str, method: str, operation: dict[str, Any], schemas: dict[str, Any], language: Language, base: str
+    path: str, method: str, operation: dict[str, Any], schemas: Schemas, language: Language, base: str
 ) -> str:
-    def told(key: str, value: object) -> str:
-        text = value if isinstance(value, str) else json.dumps(value, indent=1, ensure_ascii=False)
-        label = escape(say(language, key))
-        return f"<details><summary>{label}</summary><pre>{escape(text)}</pre></details>"
+    def told(key: str, lines: list[str]) -> str:
+        label, text = escape(say(language, key)), escape("\n".join(lines))
+        return f"<details><summary>{label}</summary><pre>{text}</pre></details>" if lines else ""
 
     summary = escape(say(language, f"api.{operation['operationId']}"))
     parts = [
@@ -102,28 +103,20 @@ def _operation(
         f"<p>{summary}</p>"
         f"<pre>{escape(curl(path, method, operation, schemas, base))}</pre>"
     ]
-    takes = {p["name"]: p["schema"] for p in operation.get("parameters", [])}
+    parameters = operation.get("parameters", [])
+    wanted = [p["name"] for p in parameters if p.get("required")]
+    takes = outline({"properties": {p["name"]: p["schema"] for p in parameters}, "required": wanted}, schemas)
     for content in operation.get("requestBody", {}).get("content", {}).values():
-        takes |= _named(content["schema"], schemas).get("properties", {})
-    if takes:
-        parts.append(told("api.takes", takes))
-    for status, reply in operation["responses"].items():
-        schema = reply.get("content", {}).get("application/json", {}).get("schema", {})
-        if status == "200" and schema:
-            parts.append(told("api.gives", _named(schema, schemas).get("properties", schema)))
-    errors = [f"{status} {r['description']}" for status, r in operation["responses"].items() if status != "200"]
-    parts.append(told("api.errors", "\n".join(errors)))
+        takes += outline(content["schema"], schemas)
+    parts.append(told("api.takes", takes))
+    gives = operation["responses"]["200"].get("content", {}).get("application/json", {}).get("schema", {})
+    parts.append(told("api.gives", outline(gives, schemas, given=True)))
+    errors = [f"{status} {reply['description']}" for status, reply in operation["responses"].items() if status != "200"]
+    parts.append(told("api.errors", errors))
     return f"<section>{''.join(parts)}</section>"
 
 
-def _named(schema: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
-    """The schema itself, or the one it names."""
-    reference = schema.get("$ref", "")
-    found: dict[str, Any] = schemas[reference.rpartition("/")[2]] if reference else schema
-    return found
-
-
-def curl(path: str, method: str, operation: dict[str, Any], schemas: dict[str, Any], base: str) -> str:
+def curl(path: str, method: str, operation: dict[str, Any], schemas: Schemas, base: str) -> str:
     """A command that asks this operation, from the examples of its description."""
     values = {"document": "1", "model": "openbook"}
     for name, value in values.items():
@@ -135,7 +128,7 @@ def curl(path: str, method: str, operation: dict[str, Any], schemas: dict[str, A
         line.append("-X DELETE")
     for kind, content in operation.get("requestBody", {}).get("content", {}).items():
         if kind == "application/json":
-            example = _named(content["schema"], schemas)["examples"][0]
+            example = named(content["schema"], schemas)["examples"][0]
             line += [
                 "-H 'content-type: application/json'",
                 f"-d {shlex.quote(json.dumps(example, ensure_ascii=False))}",

@@ -115,13 +115,13 @@ class ChatRequest(BaseModel):
     stream_options: StreamOptions | None = None
     response_format: ResponseFormat | None = None
     openbook: Options | None = None
-    tools: list[Any] | None = None
-    functions: list[Any] | None = None
-    logit_bias: dict[str, Any] | None = None
-    logprobs: bool | None = None
-    frequency_penalty: float | None = None
-    presence_penalty: float | None = None
-    audio: dict[str, Any] | None = None
+    tools: list[Any] | None = Field(None, description=_ABSENT["tools"])
+    functions: list[Any] | None = Field(None, description=_ABSENT["functions"])
+    logit_bias: dict[str, Any] | None = Field(None, description=_ABSENT["logit_bias"])
+    logprobs: bool | None = Field(None, description=_ABSENT["logprobs"])
+    frequency_penalty: float | None = Field(None, description=_ABSENT["frequency_penalty"])
+    presence_penalty: float | None = Field(None, description=_ABSENT["presence_penalty"])
+    audio: dict[str, Any] | None = Field(None, description=_ABSENT["audio"])
 
     @field_validator(*_ABSENT)
     @classmethod
@@ -205,7 +205,7 @@ class Choice(BaseModel):
 
     index: int = 0
     message: Reply
-    logprobs: None = None
+    logprobs: None = Field(None, description=_ABSENT["logprobs"])
     finish_reason: Literal["stop", "length"]
 
 

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.api.outline import outline
 from app.workspace import Workspace
 from tests.app.api.conftest import QUESTION, serving
 from tests.browser.conftest import wait_until
@@ -152,3 +153,21 @@ def test_a_full_queue_says_when_to_come_back(workspace: Workspace, monkeypatch: 
     assert reply.status_code == 429
     assert int(reply.headers["retry-after"]) >= 1
     assert reply.json()["error"]["code"] == "busy"
+
+
+def test_a_schema_is_told_in_lines() -> None:
+    schemas = {
+        "Leaf": {"type": "object", "properties": {"n": {"type": "integer", "minimum": 1}}, "required": ["n"]},
+    }
+    schema = {
+        "properties": {
+            "leaves": {"type": "array", "items": {"$ref": "#/components/schemas/Leaf"}, "maxItems": 1000},
+            "kind": {"anyOf": [{"enum": ["a", "b"]}, {"type": "null"}], "description": "which"},
+        },
+        "required": ["leaves"],
+    }
+    assert outline(schema, schemas) == [
+        "leaves: list of object, at most 1,000",
+        "  n: integer, from 1",
+        'kind: "a" | "b", optional (which)',
+    ]
