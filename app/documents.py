@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from app.i18n import attribute, both
 from app.icons import icon
-from app.scoping import named, quoted, short
+from app.scoping import named, quoted, repeated, short
 from app.shelves import shelves
 from app.workspace import Workspace
 
@@ -65,11 +65,11 @@ def _shelf(name: str, rows: str, count: int) -> str:
     )
 
 
-def _mentions(records: list[DocumentRecord]) -> str:
+def _mentions(records: list[DocumentRecord], twice: set[str]) -> str:
     """What ``@`` completes besides the rows: folders with several files, and files beyond the rows."""
     folders = Counter(_folder(record.path) for record in records)
     names = [f"@{quoted(f'{folder}/')}" for folder, count in folders.items() if folder and count > 1]
-    names += [named(records[:NAMED], record) for record in records[SHOWN:NAMED]]
+    names += [named(record, twice) for record in records[SHOWN:NAMED]]
     return "".join(f'<i hidden data-mention="{escape(name)}"></i>' for name in names)
 
 
@@ -86,17 +86,17 @@ def listing(workspace: Workspace) -> str:
     head = f'<p class="ob-count">{both("docs.count", n=len(records), chunks=chunks)}</p>'
     if len(records) > 8:
         head += f'<input type="search" class="ob-filter" {attribute("placeholder aria-label", "docs.filter")}>'
-    twice = {name for name, count in Counter(short(record.path) for record in records).items() if count > 1}
+    twice = repeated(records)
     out: list[str] = []
     left = SHOWN
     for name, group in groups.items():
         shown = group[:left]
         left -= len(shown)
-        rows = "".join(_row(r, named(records, r) if short(r.path) in twice else named([r], r)) for r in shown)
+        rows = "".join(_row(record, named(record, twice)) for record in shown)
         if name:
             out.append(_shelf(name, rows, len(group)))
         elif rows:
             title = f"<h3>{both('shelf.none')}</h3>" if len(groups) > 1 else ""
             out.append(f'{title}<ul class="ob-docs">{rows}</ul>')
     more = f'<p class="ob-soft">{both("docs.more", n=len(records) - SHOWN)}</p>' if len(records) > SHOWN else ""
-    return f"{head}{''.join(out)}{more}{_mentions(records)}"
+    return f"{head}{''.join(out)}{more}{_mentions(records, twice)}"

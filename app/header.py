@@ -43,12 +43,13 @@ def keys_button() -> str:
 
 def header() -> str:
     views = "".join(
-        f'<button type="button" data-view="{view}">{both(f"view.{view}")}</button>' for view in ("chat", "glass")
+        f'<button type="button" id="ob-view-{view}" data-view="{view}">{both(f"view.{view}")}</button>'
+        for view in ("chat", "glass")
     )
     return (
         f'<a class="ob-skip" href="#ob-question">{both("header.skip")}</a><div class="ob-brand">'
         f"{_tool('left', 'header.left', 'data-side=left', 'aria-controls=ob-left')}"
-        f'<span class="ob-logo" aria-hidden="true">{_LOGO}</span><b>{both("app.title")}</b>'
+        f'<span class="ob-logo" aria-hidden="true">{_LOGO}</span><h1>{both("app.title")}</h1>'
         f"<small>{both('app.tagline')}</small></div>"
         f'<div class="ob-switch ob-views" role="group" {attribute("aria-label", "header.view")}>{views}</div>'
         f'<div class="ob-tools"><span class="ob-badge">{both("header.offline")}</span>'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from app import payload
@@ -25,10 +26,15 @@ def quoted(name: str) -> str:
     return plain if all(sign.isalnum() or sign in "._-/" for sign in plain) else f'"{plain}"'
 
 
-def named(records: list[DocumentRecord], record: DocumentRecord) -> str:
-    """``@name`` for a file; with its folder where another file has the same name."""
+def repeated(records: list[DocumentRecord]) -> set[str]:
+    """File names that several documents have."""
+    return {name for name, count in Counter(short(record.path) for record in records).items() if count > 1}
+
+
+def named(record: DocumentRecord, twice: set[str]) -> str:
+    """``@name`` for a file; with its folder where the name is among those that several have."""
     name = short(record.path)
-    if sum(short(other.path) == name for other in records) > 1:
+    if name in twice:
         name = "/".join(record.path.replace("\\", "/").split("/")[-2:])
     return f"@{quoted(name)}"
 
@@ -44,9 +50,10 @@ def said_scope(workspace: Workspace, chosen: Any) -> list[str]:
     if wanted:
         records = workspace.documents()
         by_id = {record.id: record for record in records}
+        twice = repeated(records)
         if any(number not in by_id for number in wanted):
             raise payload.Refused("scope.gone")
-        terms += [named(records, by_id[number]) for number in wanted]
+        terms += [named(by_id[number], twice) for number in wanted]
     if collections:
         known = set(collections_of(workspace).values())
         if any(name not in known for name in collections):

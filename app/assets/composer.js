@@ -157,7 +157,6 @@
     if (!list() || list().hidden) return false;
     list().hidden = true;
     area().removeAttribute("aria-activedescendant");
-    area().setAttribute("aria-expanded", "false");
     return true;
   };
   const suggest = () => {
@@ -177,7 +176,6 @@
       return item;
     }));
     list().hidden = false;
-    area().setAttribute("aria-expanded", "true");
     point();
   };
   const point = () => {
@@ -257,9 +255,9 @@
   let ready = false;
   window.openbook.settled(() => {
     const input = area();
-    if (input && !input.hasAttribute("role")) {
-      for (const [name, text] of [["role", "combobox"], ["aria-autocomplete", "list"], ["aria-expanded", "false"],
-        ["aria-controls", "ob-mentions"], ["aria-haspopup", "listbox"], ["aria-describedby", "ob-hint"]]) input.setAttribute(name, text);
+    if (input && !input.hasAttribute("aria-controls")) {
+      for (const [name, text] of [["aria-autocomplete", "list"], ["aria-controls", "ob-mentions"],
+        ["aria-haspopup", "listbox"], ["aria-describedby", "ob-hint"]]) input.setAttribute(name, text);
     }
     if (!ready && form()) { ready = true; apply({ ...standard(), ...object(read("settings")) }); }
     if (ready) told();

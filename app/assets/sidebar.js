@@ -141,6 +141,7 @@
   // ---- the open conversation stands in the address, so that a reload finds it
   window.openbook.place = () => (location.hash.startsWith("#c=") ? decodeURIComponent(location.hash.slice(3)) : "");
   let ready = false;
+  let shown = null;
   window.openbook.settled(() => {
     for (const title of all("[data-day]")) {
       const text = day(title.dataset.day);
@@ -148,6 +149,10 @@
     }
     const here = $("#ob-here textarea, #ob-here input");
     if (!here || !$("#ob-chats .ob-chat, #ob-chats .ob-none")) return; // the page has not arrived yet
+    if (shown !== here.value) { // the list of another conversation is whole
+      shown = here.value;
+      $("#ob-find").value = "";
+    }
     const wanted = here.value ? `#c=${encodeURIComponent(here.value)}` : "";
     if (location.hash !== wanted && (wanted || location.hash.startsWith("#c="))) {
       history.replaceState(null, "", wanted || location.pathname + location.search);

@@ -164,6 +164,7 @@
       log.tabIndex = 0;
       log.setAttribute("role", "log");
       log.setAttribute("aria-live", "off"); // the status line speaks instead
+      log.setAttribute("aria-labelledby", "ob-view-chat");
       log.addEventListener("scroll", () => { follows = log.scrollHeight - log.scrollTop - log.clientHeight < 120; }, { passive: true });
     }
     const open = asking !== null && $(`.ob-turn[data-turn="${asking}"] .ob-why`);
