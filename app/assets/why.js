@@ -11,7 +11,7 @@
   const settle = () => {
     if (root.dataset.rightTab !== "why" || !document.querySelector("#ob-why")) return;
     const turns = all("#ob-log .ob-turn");
-    if (turns.some((node) => node.getAttribute("aria-busy") === "true")) return;
+    if (turns.some((node) => node.getAttribute("aria-busy") === "true")) { shown = ""; return; }
     const last = turns[turns.length - 1];
     const state = `${turn}|${turns.length}|${last ? last.textContent.length : 0}|${last ? last.dataset.id || "" : ""}`;
     if (state === shown) return;
@@ -49,6 +49,7 @@
     } else if ((node = at("[data-choice]"))) {
       const panel = node.closest(".ob-explained");
       node.disabled = true;
+      shown = "";
       window.openbook.again(Number(panel.dataset.turn), choice(panel));
     } else if ((node = at("[data-look]"))) {
       for (const other of all("[data-look][aria-pressed]")) other.removeAttribute("aria-pressed");

@@ -70,8 +70,9 @@ def shown(text: str) -> str:
     return text.replace(" ", "␣").replace("\n", "⏎").replace("\t", "⇥") or "∅"
 
 
-def tokens(written: Sequence[Token]) -> str:
-    """What a model wrote, token by token; each opens the alternatives at its place."""
+def tokens(written: Sequence[Token], *, run: bool = False) -> str:
+    """What a model wrote, token by token; each opens the alternatives at its place. ``run``: it was pointed at, not
+    written: where to start, then each time to go on or to end."""
     if not written:
         return ""
     strip: list[str] = []
@@ -95,5 +96,8 @@ def tokens(written: Sequence[Token]) -> str:
         head = both("why.alternatives", text=shown(token.text))
         places.append(f'<div class="ob-place" data-place="{number}" hidden><h4>{head}</h4>{group(rows)}</div>')
     body = f'<p class="ob-toks">{"".join(strip)}</p>{"".join(places)}'
+    if run:
+        head = f'<h4>{both("why.run_tokens")}</h4><p class="ob-why-hint">{both("why.run_tokens_hint")}</p>'
+        return f"<div data-tokens>{head}{body}</div>"
     hint = f'<p class="ob-why-hint">{both("why.tokens_hint")} {both("why.listed_only")}</p>'
     return f'<div class="ob-why-part" data-tokens><h3>{both("why.tokens")}</h3>{hint}{body}</div>'

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING
 
 from app.i18n import attribute, both
 from app.why import distribution
+from rag.types import Token
 
 if TYPE_CHECKING:
     from gpt.engine import Engine
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from gpt.reader import Span
 
 ERASURES = 64  # runs of words that are hidden one after another: 4 s for 215 tokens on an idle core
+END, MORE = "⟨end⟩", "⟨more⟩"  # the reader's own tokens for the choice after each word
 _RUNS = 8  # spans that are listed
 _QUESTION = 2000  # characters
 
@@ -28,7 +30,8 @@ class Read:
 
     ``tokens`` are (start, end) characters of ``text`` with, for each, the probability that an answer starts there, the
     attention by layer, and the loss when it is hidden (empty until it was measured). ``spans`` (start, end,
-    log-probability) best first, ``ends`` those from the best start. ``none``: probability of "not in this passage".
+    log-probability) best first, ``ends`` those from the best start, ``steps`` the choices of the best one. ``none``:
+    probability of "not in this passage".
     """
 
     text: str
@@ -38,6 +41,7 @@ class Read:
     erasure: list[float]
     spans: list[tuple[int, int, float]]
     ends: list[tuple[int, int, float]] = field(default_factory=list)
+    steps: list[Token] = field(default_factory=list)
     none: float = 0.0
 
 
@@ -49,17 +53,20 @@ def look(
     ``measure``: also hide its words, which takes seconds. `gpt.reader.Cancelled` once ``cancel`` is set.
     """
     from gpt.glass.attribution import attribute_reading
+    from gpt.glass.inspect import label
     from gpt.reader import Reader
 
     part = window(engine, text, keep)
     asked = question[:_QUESTION]
     found = attribute_reading(engine, asked, part, erasures=ERASURES if measure else 1, cancel=cancel)
     spans = Reader(engine).read(asked, [part], cancel=cancel).spans
-    return read_of(part, found, spans, measured=measure)
+    return read_of(part, found, spans, measured=measure, named=lambda token: label(engine.tokenizer, token))
 
 
-def read_of(text: str, found: ReadingAttribution, spans: Sequence[Span], *, measured: bool) -> Read:
-    """The numbers of an attribution, for the tokens that are characters of the passage."""
+def read_of(
+    text: str, found: ReadingAttribution, spans: Sequence[Span], *, measured: bool, named: Callable[[int], str]
+) -> Read:
+    """The numbers of an attribution, for tokens that are characters of the passage; ``named``: the text of an id."""
     places = [n for n, token in enumerate(found.prompt) if token.start is not None]
     tokens = [(found.prompt[n].start or 0, found.prompt[n].end or 0) for n in places]
     runs = sorted({(s.start, s.end, s.logprob) for s in spans}, key=lambda run: -run[2])
@@ -72,8 +79,32 @@ def read_of(text: str, found: ReadingAttribution, spans: Sequence[Span], *, meas
         [found.erasure[n] for n in places] if measured else [],
         runs[:_RUNS],
         sorted(ends, key=lambda run: run[1]),
+        _steps(max(spans, key=lambda span: span.logprob), found, named) if spans else [],
         found.none,
     )
+
+
+def _steps(span: Span, found: ReadingAttribution, named: Callable[[int], str]) -> list[Token]:
+    """The choices that make a run: its first token among the likeliest starts, then going on or ending, and the end."""
+    starts = sorted(zip(found.starts, found.prompt, strict=True), key=lambda pair: -pair[0])[:_RUNS]
+    first, *others = span.tokens
+    made = [
+        Token(
+            id=first[0],
+            text=named(first[0]),
+            logprob=first[1],
+            top=[(named(token.id), distribution.log(p)) for p, token in starts if p > 0],
+        )
+    ]
+    end = span.logprob - sum(value for _, value in span.tokens)
+    choices = [*((token, value) for token, value in others), (None, end)]
+    for token, value in choices:
+        other = distribution.log(1.0 - math.exp(min(0.0, value)))
+        text = END if token is None else named(token)
+        made.append(
+            Token(id=token, text=text, logprob=value, top=[(text, value), (END if token is not None else MORE, other)])
+        )
+    return made
 
 
 def window(engine: Engine, text: str, keep: tuple[int, int]) -> str:
@@ -164,7 +195,7 @@ def html(read: Read, turn: int, n: int) -> str:
         f'<div data-map>{_layers(read)}{_map(read)}</div><p class="ob-looks">{measure}</p>'
     )
     if rows:
-        body += runs + distribution.group(rows) + _ends(read)
+        body += runs + distribution.group(rows) + distribution.tokens(read.steps, run=True) + _ends(read)
     title = both("why.read", n=n)
     return f'<div class="ob-why-part ob-reading" tabindex="-1"><h3>{title}</h3>{body}</div>'
 

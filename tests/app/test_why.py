@@ -115,6 +115,10 @@ def test_the_reader_s_numbers_are_laid_over_the_passage() -> None:
     assert sum(read.starts) + read.none == pytest.approx(1.0, abs=1e-3)
     assert read.spans == sorted(read.spans, key=lambda run: -run[2])
     assert {run[0] for run in read.ends} == {read.spans[0][0]}
+    best = read.spans[0]
+    assert sum(step.logprob for step in read.steps) == pytest.approx(best[2], abs=1e-3)
+    assert "".join(step.text for step in read.steps[:-1]).strip() == PASSAGE[best[0] : best[1]]
+    assert read.steps[-1].text == reading.END
     page = Page(reading.html(read, 0, 1))
     assert PASSAGE in page.text
     assert page.inert
