@@ -58,6 +58,7 @@ class Jobs:
         self._took = 1.0  # seconds an answer takes, smoothed
         self._threads: list[threading.Thread] = []
         self._closing = False
+        self.watch: Callable[[Job], None] = lambda job: None  # called with each job that ends, for `app.api.metrics`
 
     def submit(
         self,
@@ -81,6 +82,7 @@ class Jobs:
         def ended(job: Job) -> None:
             with self._lock:
                 self._totals[job.status] += 1
+            self.watch(job)
             if on_end is not None:
                 on_end(job)
 

@@ -71,7 +71,7 @@ class Form:
         warnings = [_UNHEARD] if self.asked.instructions and not writes else []
         read, written = count(tokens.read(answer)), count(content)
         usage = Usage(prompt_tokens=read, completion_tokens=written, total_tokens=read + written)
-        self.meter.answered(answer, usage)
+        self.meter.sent(usage)
         plain = not self.as_json and self.structured is None
         return Result(
             content=None if self.structured is not None and answer.refused else content,

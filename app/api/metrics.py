@@ -23,8 +23,8 @@ from starlette.responses import Response
 
 from app.api.errors import described
 from app.api.shapes import Usage
+from app.jobs import Job
 from app.workspace import Workspace
-from rag.types import Answer
 
 disable_created_metrics()  # a time stamp beside each counter: twice the text for nothing that a graph shows
 router = APIRouter(tags=["operation"])
@@ -59,19 +59,31 @@ class Meter:
             "openbook_request_seconds", "Seconds to the end of a reply.", ("path",), buckets=_SECONDS,
             registry=self.registry,
         )  # fmt: skip
+        self._waited = Histogram(
+            "openbook_wait_seconds", "Seconds that questions waited for the model.", buckets=_SECONDS,
+            registry=self.registry,
+        )  # fmt: skip
         self._answers = Counter("openbook_answers", "Answers given.", ("mode", "refused"), registry=self.registry)
         self._stages = Counter(
             "openbook_answer_seconds", "Seconds spent on answers, by stage.", ("stage",), registry=self.registry
         )
-        self._tokens = Counter("openbook_tokens", "Tokens of answers.", ("kind",), registry=self.registry)
+        self._tokens = Counter(
+            "openbook_tokens", "Tokens of answers over OpenAI's protocol.", ("kind",), registry=self.registry
+        )
+        workspace.jobs.watch = self._ended
 
-    def answered(self, answer: Answer, usage: Usage) -> None:
-        """Counts an answer that was sent."""
-        self._answers.labels(answer.mode, str(answer.refused).lower()).inc()
+    def _ended(self, job: Job) -> None:
+        """Counts a question that came to an end, by whatever door it came in."""
+        self._waited.observe(job.waited)
+        if job.answer is not None:
+            self._answers.labels(job.answer.mode, str(job.answer.refused).lower()).inc()
+            for stage, seconds in job.answer.timings.items():
+                self._stages.labels(stage).inc(seconds)
+
+    def sent(self, usage: Usage) -> None:
+        """Counts the tokens of an answer that was sent."""
         self._tokens.labels("prompt").inc(usage.prompt_tokens)
         self._tokens.labels("completion").inc(usage.completion_tokens)
-        for stage, seconds in answer.timings.items():
-            self._stages.labels(stage).inc(seconds)
 
     def requested(self, method: str, path: str, status: int, seconds: float) -> None:
         self._requests.labels(method, path, str(status)).inc()

@@ -205,7 +205,7 @@ class Choice(BaseModel):
 
     index: int = 0
     message: Reply
-    logprobs: None = Field(None, description=_ABSENT["logprobs"])
+    logprobs: None = None
     finish_reason: Literal["stop", "length"]
 
 

@@ -47,6 +47,7 @@ def test_metrics_count_what_happens(http: httpx.Client) -> None:
     assert grown("openbook_answers_total", "false", "quote") == 1
     assert grown("openbook_answers_total", "quote", "true") == 1
     assert grown("openbook_jobs_ended_total", "done") == 2
+    assert grown("openbook_wait_seconds_count") == 2
     assert grown("openbook_tokens_total", "completion") > 5
     assert grown("openbook_requests_total", "/documents/{document}/text", "404", "GET") == 1
     assert grown("openbook_request_seconds_count", "/v1/chat/completions") == 2
