@@ -19,6 +19,7 @@ from rag.window import size
 PASSAGES = 6  # of a part, nearest to its middle, whose sentences are compared
 OPENING = 0.08  # what the first sentence of a part is worth beside its cosine: writers begin with what it is about
 TOLD = 0.5  # what a sentence loses by its cosine with one already chosen
+SAME = 0.95  # cosine from which on a sentence was told already, as what every page repeats
 WHOLE = 0.25  # weight of the middle of everything beside that of the part
 TOPIC = 0.5  # weight of the topic, where there is one
 _SIZES = {"en": (6, 45), "zh": (10, 90)}  # words, or characters, of a sentence that says something by itself
@@ -66,9 +67,11 @@ def choose(searcher: Searcher, parts: Sequence[Part], each: int, topic: str = ""
         picked: list[int] = []
         while len(picked) < min(each, len(offered)):
             seen = np.max(vectors @ np.stack(told).T, axis=1) if told else np.zeros(len(offered))
-            left = worth - TOLD * seen
+            left = worth - TOLD * seen - 10.0 * (seen >= SAME)
             left[picked] = -np.inf
             best = int(np.argmax(left))
+            if picked and seen[best] >= SAME:
+                break
             picked.append(best)
             told.append(vectors[best])
         cosines = vectors @ middle

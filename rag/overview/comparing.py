@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ingest.fold import terms
 from rag.features import asking_words
 from rag.overview.surveying import Survey
+from rag.state import State
 from rag.strategies.decompose import Part, answer_parts
 from rag.strategies.work import Work
 
@@ -16,6 +17,8 @@ def compare(survey: Survey, work: Work) -> Iterator[str]:
     zh, asked = work.language == "zh", survey.asked
     sides = list(asked.sides)
     both = Part(work.state["rewritten"], work.look(work.state["rewritten"]), label=_both(sides, zh))
+    own = both.work.state  # where neither side is found, it is the answer as to any question
+    work.state |= State(draft=own["draft"], scored=own["scored"], pool=own["pool"], sources=own["sources"])
     parts = [both]
     for side in sides:
         question = _question(side, asked.aspect, zh)

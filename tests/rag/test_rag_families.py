@@ -9,7 +9,16 @@ import pytest
 import torch
 from langchain_core.messages import HumanMessage, SystemMessage
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM, Qwen2Config, Qwen2ForCausalLM
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    GPTNeoXConfig,
+    GPTNeoXForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
 
 from rag import RagError, build_chain
 from rag.chat_model import ChatOpenbook, load_engine, prompt
@@ -44,6 +53,9 @@ def save(folder: Path, kind: str, *, template: bool = True, context: int = 1024)
     if kind == "qwen2":
         config = Qwen2Config(**shared, **SIZES, num_key_value_heads=2, max_position_embeddings=context)
         torch_model = Qwen2ForCausalLM(config)
+    elif kind == "llama":
+        small = LlamaConfig(**shared, **SIZES, num_key_value_heads=2, max_position_embeddings=context)
+        torch_model = LlamaForCausalLM(small)
     elif kind == "gpt2":
         torch_model = GPT2LMHeadModel(GPT2Config(**shared, n_embd=32, n_layer=2, n_head=4, n_positions=context))
     else:
@@ -55,7 +67,7 @@ def save(folder: Path, kind: str, *, template: bool = True, context: int = 1024)
     return str(folder)
 
 
-@pytest.mark.parametrize("kind", ["qwen2", "gpt2", "gpt_neox"])
+@pytest.mark.parametrize("kind", ["qwen2", "llama", "gpt2", "gpt_neox"])
 def test_a_loaded_model_can_only_quote_in_quote_mode(tmp_path: Path, kind: str) -> None:
     chain = build_chain(retriever=SHELF, model=save(tmp_path, kind))
     for seed in range(4):

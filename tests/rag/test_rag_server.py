@@ -8,15 +8,18 @@ import struct
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from langchain_core.messages import HumanMessage
 from langchain_core.prompt_values import ChatPromptValue, PromptValue
 
+from rag import build_chain
 from rag.calling import say, seconds
 from rag.models import init_model
 from rag.types import Cancelled, RagError
 from tests.rag.model_server import Act, Asked, ModelServer, serving, writes
+from tests.rag.test_rag_chain import BUILT
 
 KEY = "sk-verysecretkey123"
 ASKED: PromptValue = ChatPromptValue(messages=[HumanMessage("Why?")])
@@ -155,3 +158,19 @@ def test_an_address_of_another_form_is_refused_and_not_repeated(name: str) -> No
     with pytest.raises(RagError, match="not of the form") as caught:
         init_model(name)
     assert "topsecret" not in str(caught.value)
+
+
+def test_the_chain_answers_through_a_server_and_says_when_it_breaks_off(store: Path) -> None:
+    with serving(writes("The lighthouse was built in 1874 [1].")) as server:
+        chain = build_chain(store, server.name, mode="compose", timeout=20)
+        events = list(chain.stream(BUILT))
+        answer = events[-1]["answer"]
+        assert "1874" in answer.answer and answer.calls == 1 and not answer.refused and answer.model == server.name
+        assert sum("text" in event for event in events) > 2  # as it came
+        server.acts[:] = [writes("1. Passage 1 says it"), writes("1: 10"), writes("It was built in 1874 [1].")]
+        server.seen.clear()
+        assert chain.invoke({"question": BUILT, "strategy": "tree-of-thoughts"}).calls == 3
+        server.acts[:] = [breaks_off]
+        with pytest.raises(RagError, match="broke off"):
+            chain.invoke(BUILT)
+        chain.close()

@@ -36,6 +36,17 @@ def test_a_bad_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         load()
 
 
+def test_strategy_prompts_and_the_patience_with_a_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "openbook.toml").write_text('strategy = "few-shot"\ntimeout = 5\n', encoding="utf-8")
+    monkeypatch.setenv("OPENBOOK_PROMPTS", "mine")
+    settings = load()
+    assert (settings.strategy, settings.timeout, settings.prompts) == ("few-shot", 5.0, Path("mine"))
+    for bad in ({"strategy": "magic"}, {"timeout": 0}, {"timeout": "soon"}, {"retries": -1}):
+        with pytest.raises(RagError, match=next(iter(bad))):
+            load(**bad)
+
+
 def test_questions_are_checked() -> None:
     assert check_question("  who? ") == "who?"
     for bad in ("", " \n\t ", "x" * 10_001, 7, None):

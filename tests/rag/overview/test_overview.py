@@ -73,10 +73,10 @@ def test_a_comparison_quotes_each_side(quoting: AnswerChain, question: str, want
 
 
 def test_a_side_that_is_not_there_is_said(quoting: AnswerChain) -> None:
-    answer = quoting.invoke("Compare Longjing tea and the lighthouse of Skarholm")
-    assert "1874" in answer.answer or "42 metres" in answer.answer
-    blocks = quoting.invoke("Compare the lighthouse of Skarholm and the moons of Saturn").answer.split("\n\n")
-    assert blocks[-1] == "the moons of Saturn\nNot in your documents." or blocks[-1].endswith("Not in your documents.")
+    blocks = quoting.invoke("Compare honey bees with the moons of Saturn").answer.split("\n\n")
+    assert blocks[0].startswith("honey bees\n") and "queen" in blocks[0]
+    assert blocks[1] == "the moons of Saturn\nNot in your documents."
+    assert quoting.invoke("Compare the kings of Patagonia and the moons of Saturn").refused
 
 
 @pytest.mark.parametrize(
