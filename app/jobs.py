@@ -82,9 +82,9 @@ class Jobs:
         def ended(job: Job) -> None:
             with self._lock:
                 self._totals[job.status] += 1
-            self.watch(job)
             if on_end is not None:
                 on_end(job)
+            self.watch(job)
 
         job = Job(
             id or new_id(),

@@ -73,7 +73,9 @@ class Workspace:
         """The chain with its models loaded, so that a question which is stopped is never in the midst of loading."""
         from rag import build_chain
 
-        made = build_chain(store=self.store, model=self.model, mode=load().mode)
+        settings = load()
+        chosen = settings.model_dump(include={"mode", "strategy", "prompts", "timeout", "retries"})
+        made = build_chain(store=self.store, model=self.model, **chosen)
         made.warm()
         return cast(Chain, made)
 
