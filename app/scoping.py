@@ -12,6 +12,7 @@ from app.workspace import Workspace
 if TYPE_CHECKING:
     from ingest.store import DocumentRecord
 
+_MARKS = ('""', "''", "“”", "「」", "『』", "《》")
 MOST = 20  # files and collections of one question
 
 
@@ -21,9 +22,11 @@ def short(path: str) -> str:
 
 
 def quoted(name: str) -> str:
-    """A name as the language of `rag.scope` takes it."""
-    plain = name.replace('"', "?")  # a pattern's wildcard: the name cannot hold its own quotation mark
-    return plain if all(sign.isalnum() or sign in "._-/" for sign in plain) else f'"{plain}"'
+    """A name as the language of `rag.scope` takes it, in quotation marks that it does not hold itself."""
+    if all(sign.isalnum() or sign in "._-/" for sign in name) and (name[-1:].isalnum() or name.endswith("/")):
+        return name
+    first, last = next((pair for pair in _MARKS if not set(pair) & set(name)), _MARKS[0])
+    return f"{first}{name}{last}"
 
 
 def repeated(records: list[DocumentRecord]) -> set[str]:
