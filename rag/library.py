@@ -43,6 +43,11 @@ class Library:
         self._documents = documents
         self._collections = collections
 
+    @property
+    def documents(self) -> Sequence[DocumentRecord]:
+        """All documents, in the order in which they came in."""
+        return self._documents
+
     @cached_property
     def _entries(self) -> list[_Entry]:
         return [_entry(document) for document in self._documents]

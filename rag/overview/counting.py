@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from posixpath import splitext
 
-from ingest.fold import fold, is_cjk
+from ingest.fold import fold, is_cjk, terms
 from ingest.sentences import sentences
 from ingest.store import ChunkRecord, DocumentRecord
+from rag.overview.scope import ids_of
 from rag.search import Searcher
 from rag.state import State, check
 
@@ -144,9 +145,10 @@ def mentions(searcher: Searcher, documents: Sequence[DocumentRecord], term: str,
 
 def _holding(searcher: Searcher, documents: Sequence[DocumentRecord], term: str) -> set[int]:
     """The documents that can hold a term: the word index knows; what it has no words for is looked for everywhere."""
-    ids = searcher.store.chunk_ids_of([document.id for document in documents])
-    hits = [number for number, _ in searcher.store.lexical(term, len(ids), allowed=ids)] if ids else []
-    if not hits:
+    most = sum(document.chunk_count for document in documents)
+    allowed = ids_of(searcher, documents)
+    hits = [number for number, _ in searcher.store.lexical(term, max(1, most), allowed=allowed)]
+    if not hits and not terms(term):
         return {document.id for document in documents}
     return {chunk.doc_id for chunk in searcher.store.chunks(hits)}
 
