@@ -12,7 +12,7 @@ from app.workspace import Workspace
 if TYPE_CHECKING:
     from ingest.store import DocumentRecord
 
-_MARKS = ('""', "''", "“”", "「」", "『』", "《》")
+_MARKS = (('"', '"'), ("'", "'"), ("“", "”"), ("「", "」"), ("『", "』"), ("《", "》"))
 MOST = 20  # files and collections of one question
 
 

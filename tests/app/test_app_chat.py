@@ -211,7 +211,7 @@ def test_forged_turns_do_nothing(make: Callable[..., Talk], data: dict[str, Any]
     talk = make()
     here = ask(talk, "q")[6]
     for forged in (None, data):
-        sent = SimpleNamespace(_data=forged)
+        sent: Any = SimpleNamespace(_data=forged)
         assert all(isinstance(update, dict) for update in talk.choose(here, request(), sent))
         if data.get("turn") != 0:
             assert all(isinstance(update, dict) for update in talk.again("", here, request(), sent))

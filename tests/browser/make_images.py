@@ -1,6 +1,6 @@
 """The pictures in ``docs/images``, made anew from the manual's own store:
 
-python -m ingest docs && python -m tests.browser.make_images
+python -m ingest docs/en docs/zh --store manual && python -m tests.browser.make_images manual
 """
 
 from __future__ import annotations
