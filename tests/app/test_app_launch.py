@@ -11,6 +11,7 @@ from pathlib import Path
 import gradio as gr
 import pytest
 
+import app
 from app.__main__ import main
 from app.guard.access import Access, with_password
 from app.i18n import HOME_VARIABLES
@@ -116,13 +117,8 @@ def test_the_configuration_names_no_foreign_address(page: gr.Blocks) -> None:
     assert "https://" not in config
 
 
-def test_answers_share_the_model_one_at_a_time(page: gr.Blocks) -> None:
-    limits = {fn.concurrency_limit for fn in page.fns.values() if fn.concurrency_id == "model"}
-    assert limits == {1}
-
-
 def test_our_own_files_name_no_foreign_address() -> None:
-    ours = Path(main.__code__.co_filename).parent
+    ours = Path(app.__file__).parent
     assert (ours / "assets").is_dir()
     for path in (*ours.rglob("*.py"), *ours.glob("assets/*"), *ours.glob("locale/*/*")):
         text = path.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")

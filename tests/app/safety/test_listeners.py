@@ -16,13 +16,14 @@ from app.server import build_server
 from app.ui import build_ui
 from app.workspace import Workspace
 from ingest.pipeline import ingest
+from tests.app.app_samples import Page
 from tests.app.safety.served import Quoting
 
 HUGE = 10**30
 NASTY: list[Any] = [
-    None, "", "x" * 5000, 0, -1, HUGE, 1.5, True, [], {}, [[]], "../../etc/passwd", "<script>alert(1)</script>", "\x00\x1b[2J\u202e",
-    '{"settings": {"k": 1e999, "temperature": "hot", "seed": -1}, "scope": {"files": [{}], "collections": [null]}, "prompts": {"__class__": "x"}}',
-    '{"settings": [], "scope": 5, "prompts": "x", "collection": {"a": 1}}', "[" * 4000, "os.system", "openai:x@http://127.0.0.1:9/v1",
+    None, "x" * 5000, -1, HUGE, True, {}, "../../etc/passwd", "<script>alert(1)</script>", "\x00\x1b[2J\u202e",
+    '{"settings": {"k": 1e999, "temperature": "hot", "seed": -1}, "scope": {"files": [{}], "collections": [null]}, "prompts": {"x": 1}}',
+    '{"settings": [], "scope": 5, "prompts": "x", "collection": {"a": 1}}',
 ]  # fmt: skip
 FIELDS = (
     "id", "turn", "n", "part", "version", "thumb", "reasons", "comment", "query", "title", "form", "name", "files", "text", "what",
@@ -42,14 +43,25 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[gr.Blocks, 
     workspace.close()
 
 
-async def call(server: Any, number: int, data: list[Any], event: Any) -> httpx.Response:
+def browser(server: Any) -> httpx.AsyncClient:
     transport = httpx.ASGITransport(server, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://localhost:7860", timeout=60) as browser:
-        browser.cookies.set("openbook-browser-7860", "a" * 32)
-        body = {"fn_index": number, "session_hash": "listener", "data": data, "event_data": event}
-        return await browser.post(
-            "/gradio_api/run/predict", content=json.dumps(body), headers={"Content-Type": "application/json"}
-        )
+    made = httpx.AsyncClient(transport=transport, base_url="http://localhost:7860", timeout=60)
+    made.headers["Content-Type"] = "application/json"
+    made.cookies.set("openbook-browser-7860", "a" * 32)
+    return made
+
+
+async def call(visitor: httpx.AsyncClient, number: int, data: list[Any], event: Any) -> httpx.Response:
+    body = {"fn_index": number, "session_hash": "listener", "data": data, "event_data": event}
+    return await visitor.post("/gradio_api/run/predict", content=json.dumps(body))
+
+
+def harmless(listener: Any, reply: httpx.Response) -> bool:
+    """Whether no HTML that the listener gave holds an element of the attacker's."""
+    values = reply.json().get("data") if reply.status_code == 200 else []
+    pairs = zip(listener.outputs, values or [], strict=False)
+    shown = [value for place, value in pairs if isinstance(place, gr.HTML) and isinstance(value, str)]
+    return not any(tag == "script" for html in shown for tag, _ in Page(html).tags)
 
 
 def attacks(page: gr.Blocks, number: int) -> Iterator[tuple[list[Any], Any]]:
@@ -66,18 +78,19 @@ async def test_no_listener_fails_at_what_a_page_would_not_send(
     page, server, workspace = made
     before = {path: path.read_bytes() for path in workspace.store.parent.glob("*.md")}
     failed: set[str] = set()
+    visitor = browser(server)
     for number, listener in page.fns.items():
         if listener.fn is None:
             continue
         for data, event in attacks(page, number):
             caplog.clear()
             with caplog.at_level(logging.ERROR):
-                reply = await call(server, number, data, event)
+                reply = await call(visitor, number, data, event)
             if any(record.name == "openbook.guard" for record in caplog.records):
                 failed.add(
                     f"{number} {listener.name} with {str(data)[:60]} {str(event)[:60]}: {caplog.text.splitlines()[-1]}"
                 )
-            assert "<script>alert" not in reply.text
+            assert harmless(listener, reply), listener.name
             assert "root:" not in reply.text
     assert not failed, "\n".join(sorted(failed))
     assert {path: path.read_bytes() for path in before} == before
@@ -90,5 +103,5 @@ async def test_the_check_sees_a_listener_that_fails(
     page, server, workspace = made
     monkeypatch.setattr(workspace.conversations, "list", lambda *given, **named: 1 / 0)
     number = next(n for n, fn in page.fns.items() if "find" in {target[1] for target in fn.targets})
-    await call(server, number, [""], {"query": "x"})
+    await call(browser(server), number, [""], {"query": "x"})
     assert any(record.name == "openbook.guard" for record in caplog.records)
