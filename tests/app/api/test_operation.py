@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,6 +20,8 @@ from app.api.outline import outline
 from app.workspace import Workspace
 from tests.app.api.conftest import QUESTION, serving
 from tests.browser.conftest import wait_until
+
+ROOT = Path(__file__).parents[3]
 
 
 def figures(http: httpx.Client) -> dict[tuple[str, ...], float]:
@@ -135,8 +141,6 @@ def test_a_client_that_leaves_stops_its_job(workspace: Workspace, stream: bool) 
         else:
             head = json.dumps(body).encode()
             left = httpx.URL(url)
-            import socket
-
             with socket.create_connection((left.host, left.port or 80)) as raw:
                 raw.sendall(
                     b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
@@ -172,3 +176,12 @@ def test_a_schema_is_told_in_lines() -> None:
         "  n: integer, from 1",
         'kind: "a" | "b", optional (which)',
     ]
+
+
+def test_the_start_waits_for_no_library_of_later() -> None:
+    code = (
+        "import sys; from app.__main__ import load_gradio; load_gradio(); import app.server, app.ui;"
+        "assert not {'mcp', 'torch', 'langchain_core'} & set(sys.modules); import mcp.server"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
