@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import Request
@@ -16,7 +16,10 @@ from rag.types import Answer, ChainInput
 
 T = TypeVar("T")
 LOCAL = "local"
-_SEARCHES = 2  # at once beside the answers: each takes one core for some 20 ms
+Kind = Literal["search", "embed", "write"]
+# At once beside the answers. A search takes one core for some 20 ms; a million characters take the encoder minutes and
+# an upload waits for the one before it, and neither may keep searches waiting.
+_AT_ONCE: dict[Kind, int] = {"search": 2, "embed": 1, "write": 4}
 _END = object()
 
 
@@ -36,7 +39,7 @@ def submit(workspace: Workspace, owner: str, asked: ChainInput, chain: Callable[
     try:
         return workspace.jobs.submit(owner, asked, chain or workspace.chain, keep=0)
     except Exception as error:
-        raise from_failure(error) from error
+        raise told(error) from error
 
 
 def outcome(job: Job) -> Answer:
@@ -94,12 +97,12 @@ async def events(job: Job, pause: float) -> AsyncIterator[dict[str, Any] | None]
             job.stop()
 
 
-async def computed(request: Request, work: Callable[[], T]) -> T:
-    """What ``work`` gives in a thread, a few at a time for the whole server. ApiError for what it raised."""
+async def computed(request: Request, work: Callable[[], T], kind: Kind = "search") -> T:
+    """What ``work`` gives in a thread, a few of its kind at a time for the whole server. ApiError for what it raised."""
     state = request.app.state
-    if not hasattr(state, "searches"):
-        state.searches = CapacityLimiter(_SEARCHES)
+    if not hasattr(state, "limiters"):
+        state.limiters = {name: CapacityLimiter(count) for name, count in _AT_ONCE.items()}
     try:
-        return await to_thread.run_sync(work, limiter=state.searches)
+        return await to_thread.run_sync(work, limiter=state.limiters[kind])
     except Exception as error:
         raise told(error) from error

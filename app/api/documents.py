@@ -145,7 +145,7 @@ async def upload(
 ) -> Upload:
     """Upload documents; each is indexed when the reply comes. A file of the same name replaces the earlier one."""
     workspace = asking.workspace_of(request)
-    return await asking.computed(request, lambda: add(workspace, files))
+    return await asking.computed(request, lambda: add(workspace, files), "write")
 
 
 def add(workspace: Workspace, files: list[UploadFile]) -> Upload:
@@ -201,7 +201,7 @@ async def remove(request: Request, document: int) -> Removed:
             raise _gone(document)
         return Removed(id=document, name=name)
 
-    return await asking.computed(request, forget)
+    return await asking.computed(request, forget, "write")
 
 
 def _uploads(workspace: Workspace) -> Path:

@@ -84,7 +84,7 @@ async def embed(request: Request, asked: EmbeddingRequest) -> Embeddings:
     """Make vectors of texts, as the store has them of its passages."""
     workspace = asking.workspace_of(request)
     texts = asked.texts
-    found, name, tokens = await asking.computed(request, lambda: vectors(workspace, asked.model, texts))
+    found, name, tokens = await asking.computed(request, lambda: vectors(workspace, asked.model, texts), "embed")
     if asked.dimensions not in (None, found.shape[1]):
         said = f"The encoder's vectors have {found.shape[1]} dimensions, and a part of one means nothing."
         raise ApiError(400, said, "invalid_value", "dimensions")
