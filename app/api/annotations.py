@@ -53,8 +53,8 @@ def annotate(answer: Answer, content: str, base: str) -> list[Annotation]:
     cursor = 0
     for citation in answer.citations:
         quote = " ".join(citation.quote.split())
-        at = _quoted(content, quote, citation.n, cursor)
-        if at is None:
+        at = _quoted(content, quote, citation.n, cursor) if quote else None
+        if at is None and quote:
             at = _quoted(content, quote, citation.n, 0)
         if at is None:
             continue

@@ -98,7 +98,7 @@ async def events(job: Job, pause: float) -> AsyncIterator[dict[str, Any] | None]
 
 
 async def computed(request: Request, work: Callable[[], T], kind: Kind = "search") -> T:
-    """What ``work`` gives in a thread, a few of its kind at a time for the whole server. ApiError for what it raised."""
+    """What ``work`` gives in a thread, few of a kind at a time in the whole server. ApiError for what it raised."""
     state = request.app.state
     if not hasattr(state, "limiters"):
         state.limiters = {name: CapacityLimiter(count) for name, count in _AT_ONCE.items()}
