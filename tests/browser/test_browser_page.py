@@ -86,7 +86,8 @@ def test_hostile_text_stays_text(url: str, visit: Callable[..., Visit]) -> None:
     assert page.inner_text(".ob-question p") == "<img src=x onerror=alert(9)> bridge?"
     assert page.inner_text(".ob-quote .ob-said p") == QUOTE
     assert "<script>window.hacked" in page.inner_text(".ob-passage")
-    assert "`${alert(3)}` {{value}}" in page.inner_text(".ob-passage")
+    assert "${alert(3)}" in page.inner_text(".ob-passage")
+    assert "{{value}}" in page.inner_text(".ob-passage")
     assert "<img src=x" in page.inner_text("#ob-chats")
     assert page.evaluate("window.hacked") is None
     assert page.locator("#ob-log img, #ob-right img, #ob-left img, #ob-log script, #ob-right script").count() == 0
