@@ -136,6 +136,7 @@ def test_the_outer_columns_fold_away_and_stay_so(url: str, visit: Callable[..., 
     page.wait_for_selector(".ob-foot")
     page.click(".ob-chip")  # a citation brings the evidence back
     assert page.locator("#ob-right mark").is_visible()
+    assert page.evaluate("document.scrollingElement.scrollHeight") <= 800  # the page itself never scrolls
     page.click("#ob-header [data-side=left]")
     assert middle.bounding_box()["width"] == wide["width"]  # type: ignore[index]
 
