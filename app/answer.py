@@ -47,9 +47,10 @@ def place(citation: Citation) -> str:
 def _prose(text: str, turn: int, known: set[int]) -> str:
     """Text outside quotations: marks that name a passage become chips, everything else is escaped."""
     out: list[str] = []
-    for line in text.splitlines():
-        if not line.strip():
+    for whole in text.splitlines():
+        if not whole.strip():
             continue
+        line, flag = _flagged(whole)
         pieces: list[str] = []
         at = 0
         for mark in _MARK.finditer(line):
@@ -57,8 +58,19 @@ def _prose(text: str, turn: int, known: set[int]) -> str:
                 pieces += [escape(line[at : mark.start()]), chip(turn, int(mark[1]))]
                 at = mark.end()
         pieces.append(escape(line[at:]))
-        out.append(f"<p>{''.join(pieces).strip()}</p>")
+        kind = ' class="ob-unsupported"' if flag else ""
+        out.append(f"<p{kind}>{''.join(pieces).strip()}{flag}</p>")
     return "".join(out)
+
+
+def _flagged(line: str) -> tuple[str, str]:
+    """A sentence that no passage supports, without the mark that verification set behind it, and the mark as HTML."""
+    from rag.verify import UNSUPPORTED  # with the first answer, not with the page
+
+    for mark in UNSUPPORTED.values():
+        if line.rstrip().endswith(mark):
+            return line.rstrip().removesuffix(mark), f'<span class="ob-flag">{escape(mark.strip("[]"))}</span>'
+    return line, ""
 
 
 def quotations(answer: Answer) -> list[tuple[int, int, int]]:

@@ -174,3 +174,14 @@ def test_any_plan_warning_comment_and_reason_is_inert(text: str) -> None:
     turn = Turn(text, "done", answer=answer, comment=text, rating="down", rewritten=text)
     assert Page(turn_html(turn, 0)).inert
     assert Page(turn_html(Turn(text, "running", "writing", plan=[text], rewritten=text), 0)).inert
+
+
+def test_a_sentence_that_nothing_supports_is_marked_as_such() -> None:
+    text = "Dams hold water. [1]\nThe moon is <cheese>. [not in the sources]\n月亮是奶酪。 [原文未见]"
+    page = Page(turn_html(Turn("q", "done", answer=make_answer(text, [make_source()], [], mode="compose")), 0))
+    kinds = [attributes.get("class") for tag, attributes in page.tags if tag == "p" and "ob-" in str(attributes)]
+    assert kinds.count("ob-unsupported") == 2
+    assert [a["class"] for tag, a in page.tags if a.get("class") == "ob-flag"] == ["ob-flag"] * 2
+    assert "The moon is <cheese>." in page.text
+    assert "[not in the sources]" not in page.text
+    assert "not in the sources" in page.text
