@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app import evidence
@@ -52,6 +52,7 @@ def test_any_passage_is_shown_character_by_character(text: str) -> None:
     assert {attributes.get("id") for tag, attributes in page.tags if tag == "a"} == {"ob-m-0-0", "ob-m-0-1"}
 
 
+@settings(deadline=None)
 @given(hostile.filter(str.strip))
 def test_any_answer_is_inert(text: str) -> None:
     assert Page(turn_html(shown(text), 0)).inert
@@ -168,6 +169,7 @@ def test_the_place_in_the_queue_is_told_while_it_waits() -> None:
     assert "前面还有 3 个" in turn_html(Turn("q", "waiting", position=3), 0)
 
 
+@settings(deadline=None)
 @given(hostile.filter(str.strip))
 def test_any_plan_warning_comment_and_reason_is_inert(text: str) -> None:
     answer = make_answer("No.", [make_source()], [], warnings=[text], plan=[text])
