@@ -113,10 +113,10 @@ def test_either_of_two_walls_holds(
     with serving(store, Quoting("plain words"), without=() if policy else ("headers",)) as url:
         page = visit(url)
         ask(page, f"a question {PICTURE}")
-        page.wait_for_selector("#ob-live .ob-foot")
+        page.wait_for_selector("#ob-log .ob-question")
         if not escaping:
-            page.wait_for_selector("#ob-live img[onerror]", state="attached")
-            page.wait_for_function("() => document.querySelector('#ob-live img').complete")
+            page.wait_for_selector("#ob-log img[onerror]", state="attached")
+            page.wait_for_function("() => document.querySelector('#ob-log img[onerror]').complete")
         assert page.evaluate("() => window.hacked ?? null") == harmed
         page.errors.clear()  # the picture that is not there, and the script that the policy refused
 
