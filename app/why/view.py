@@ -64,9 +64,15 @@ def _question(answer: Answer) -> str:
 def threshold(answer: Answer) -> float:
     """The confidence under which an answer of this kind is refused."""
     from rag.calibration import bundled, profile
-    from rag.words import CROSSED
 
-    return profile(bundled(), answer.language, is_read(answer) and CROSSED not in answer.warnings).threshold
+    return profile(bundled(), answer.language, is_read(answer) and not _crossed(answer)).threshold
+
+
+def _crossed(answer: Answer) -> bool:
+    """Whether question and passages were in different languages, for which the reader was not trained."""
+    from rag.words import CROSSED  # loads the dictionaries
+
+    return CROSSED in answer.warnings
 
 
 def _confidence(answer: Answer) -> str:
@@ -192,7 +198,8 @@ def _reader(answer: Answer, index: int) -> str:
         f"{attribute('aria-label', 'why.look', n=source.n)}>{source.n}</button>"
         for source in order
     )
-    return block(both("why.reader"), f'<p class="ob-looks">{buttons}</p>', hint=both("why.reader_hint"))
+    crossed = f"<p>{both('why.crossed')}</p>" if _crossed(answer) else ""
+    return block(both("why.reader"), f'{crossed}<p class="ob-looks">{buttons}</p>', hint=both("why.reader_hint"))
 
 
 def _steps(answer: Answer) -> str:
