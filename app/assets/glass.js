@@ -23,6 +23,7 @@
   const send = (form) => {
     const texts = all("input, textarea", form).map((field) => field.value.trim() ? field.value : field.placeholder);
     form.dataset.asked = "1";
+    if (document.querySelector("[data-glass-halt]")) ask({ what: "halt" }); // nobody waits for the last one
     ask({ what: form.dataset.ask, place: form.dataset.place, texts });
   };
   const current = () => {

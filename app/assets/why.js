@@ -54,6 +54,7 @@
     } else if ((node = at("[data-look]"))) {
       for (const other of all("[data-look][aria-pressed]")) other.removeAttribute("aria-pressed");
       if (node.dataset.measure === undefined) node.setAttribute("aria-pressed", "true");
+      if (document.querySelector("#ob-why-reading [data-halt]")) ask("halt"); // nobody waits for the last one
       ask("look", { turn: node.dataset.turn, n: node.dataset.n, measure: node.dataset.measure !== undefined });
     } else if (at("[data-halt]")) ask("halt");
     else if ((node = at("[data-layer]"))) paint(node.closest("[data-map]"), node.dataset.layer, node);

@@ -153,7 +153,8 @@ def build(workspace: Workspace) -> None:
     """The view inside the current column; nothing is computed before it is looked at."""
     running = Running()
     bus = gr.HTML(nav(), elem_id="ob-glass-nav", apply_default_css=False, js_on_load=_SCRIPT)
-    private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    # What is asked while something is computed comes after it, instead of being lost.
+    private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "trigger_mode": "always_last"}
 
     def asked(event: gr.EventData, request: gr.Request) -> Iterator[str]:
         with running.one(str(request.session_hash)) as cancel:

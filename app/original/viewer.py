@@ -232,5 +232,5 @@ def build(workspace: Workspace, turns: Any) -> None:
 
     place.show(  # type: ignore[attr-defined]
         answer, [turns], [place], concurrency_id="original", concurrency_limit=2, api_visibility="private",
-        show_progress="hidden",
+        show_progress="hidden", trigger_mode="always_last",
     )  # fmt: skip

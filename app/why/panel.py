@@ -80,7 +80,8 @@ def build(workspace: Workspace, turns: Any) -> None:
     running = Running()
     place = gr.HTML(empty(), elem_id="ob-why", apply_default_css=False, js_on_load=_SCRIPT)
     below = gr.HTML("", elem_id="ob-why-reading", apply_default_css=False)
-    private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    # What is asked while something is computed comes after it, instead of being lost.
+    private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "trigger_mode": "always_last"}
 
     def explained(held: Any, event: gr.EventData, request: gr.Request) -> list[str]:
         running.stop(str(request.session_hash))

@@ -28,7 +28,8 @@ def chat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]
 
 def answered(page: Page, language: str = "en") -> Page:
     """The page with an answer, its evidence on view."""
+    page.wait_for_function("typeof window.openbookSend === 'function'")  # the page's parts are there
     ask(page, QUESTIONS[language])
-    page.wait_for_selector("[data-turn='0'] .ob-foot", timeout=60_000)
+    page.wait_for_selector("[data-turn='0'] .ob-foot", timeout=120_000)  # the first question loads the models
     page.evaluate("() => { window.openbook.column('right', true); window.openbook.tab('right', 'evidence'); }")
     return page
