@@ -159,7 +159,7 @@
     }
     if (!ready) {
       ready = true;
-      if (!window.openbook.read("left-tab") && !$("#ob-chats .ob-chat")) window.openbook.tab("left", "files", false);
+      if (!window.openbook.read("left-tab") && !($("#ob-chats .ob-chat") && $(".ob-doc"))) window.openbook.tab("left", "files", false);
     }
   });
 })();
