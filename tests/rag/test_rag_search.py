@@ -56,6 +56,24 @@ def test_english_questions_find_chinese_documents(searcher: Searcher, question: 
     assert any(words in hit.chunk.text for hit in searcher.search(question, 3).hits)
 
 
+def test_what_stands_in_both_languages_is_answered_in_the_askers(tmp_path: Path) -> None:
+    """... and what stands in the other one alone is found there all the same."""
+    files = tmp_path / "files"
+    files.mkdir()
+    texts = {
+        "en": "# Documents\n\nTo delete a document, move its file out of the folder and ingest the folder again.\n\n"
+        "A deleted document is no longer searched or quoted.\n\n# Bees\n\nA queen bee lays 2,000 eggs a day.\n",
+        "zh": "# 文档\n\n怎么删除文档：把文件移出文件夹，再收录一次这个文件夹。\n\n删除的文档不再被检索，也不会被引用。\n",
+    }
+    for name, text in texts.items():
+        (files / f"{name}.md").write_text(text, "utf-8")
+    ingest([files], tmp_path / "store")
+    searcher = Searcher.open(tmp_path / "store")
+    best = {q: Path(searcher.search(q, 3).hits[0].chunk.source).stem for q in ("怎样删除一个文档？", "蜂后每天产多少卵？")}
+    searcher.close()
+    assert best == {"怎样删除一个文档？": "zh", "蜂后每天产多少卵？": "en"}
+
+
 def test_late_interaction_orders_the_best_few(searcher: Searcher) -> None:
     question = "Which engineer built the lighthouse?"
     plain = searcher.search(question, 5, rerank=False).hits
