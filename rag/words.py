@@ -1,8 +1,8 @@
 """The lexical leg of a question: BM25 by its own words, and by their translations where the documents are English.
 
 A chunk counts by whichever finds it better. The two sums of BM25 have different ceilings, so the scores of translations
-are brought to the ceiling of the question's own words. Where there are Chinese documents too, and one of them holds much
-of the question, it is probably the place to look: translations then count less.
+are brought to the ceiling of the question's own words. Where there are Chinese documents too, and one of them holds
+much of the question, it is probably the place to look: translations then count less.
 """
 
 from __future__ import annotations

