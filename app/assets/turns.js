@@ -185,8 +185,11 @@
     const live = $("#ob-live .ob-turn");
     const busy = live && live.hasAttribute("aria-busy");
     root.classList.toggle("ob-busy", Boolean(busy));
-    if ((busy || grew) && follows) log.scrollTop = log.scrollHeight;
-    grew = busy; // the finished answer is taller than what streamed
+    if (busy && follows) log.scrollTop = log.scrollHeight;
+    else if (grew && follows && live) { // the finished answer is taller than what streamed: it is read from its question on
+      log.scrollTop += live.getBoundingClientRect().top - log.getBoundingClientRect().top - 16;
+    }
+    grew = busy;
     if (live) announce(busy ? $(".ob-now", live) : $(".ob-body, .ob-refusal, .ob-failure, .ob-stopped", live));
   });
   window.openbook.copyLast = () => copy(all("#ob-log .ob-answer").filter((node) => $(".ob-copy", node)).pop());
