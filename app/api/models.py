@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from app.api import asking
 from app.api.errors import ApiError, described
@@ -21,7 +21,7 @@ class Model(BaseModel):
 
     id: str
     object: Literal["model"] = "model"
-    created: int = Field(0, description="not known")
+    created: int = 0  # not known
     owned_by: str = "openbook"
 
 
