@@ -31,10 +31,11 @@ def survey(retriever: BaseRetriever, state: State) -> Survey | None:
     """What the rewritten question asks of the whole collection; another maker's retriever has no whole to ask."""
     if not isinstance(retriever, OpenbookRetriever):
         return None
-    asked = recognise(state["rewritten"])
+    searcher = retriever.searcher
+    # "Overview" after another question may have been made to stand alone, though it asks about everything.
+    asked = recognise(state["rewritten"]) or recognise(searcher.bare(state["question"]))
     if asked is None:
         return None
-    searcher = retriever.searcher
     without = state.get("without", frozenset())
     documents = [d for d in documents_in(searcher, state.get("within")) if d.id not in without]
     if not documents:

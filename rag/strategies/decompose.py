@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ingest.fold import language
 from rag import parsers
@@ -140,8 +140,7 @@ def number(parts: Sequence[Part]) -> list[Source]:
             numbers[source.n] = known[source.chunk_id].n
         state["sources"] = [source.model_copy(update={"n": numbers[source.n]}) for source in state["sources"]]
         citations = [c.model_copy(update={"n": numbers[c.n]}) for c in state["draft"].citations]
-        draft = state["draft"]
-        state["draft"] = Draft(citations, draft.confidence, draft.refused, draft.evidence, draft.probabilities)
+        state["draft"] = replace(state["draft"], citations=citations)
     return list(known.values())
 
 

@@ -54,6 +54,14 @@ def test_a_document_or_a_topic_is_summarised_alone(quoting: AnswerChain) -> None
     assert quoting.invoke("Summarise the history of Patagonia").refused  # nothing holds it: asked as ever
 
 
+def test_after_another_question_the_overview_is_still_of_everything(quoting: AnswerChain) -> None:
+    history = [{"role": "user", "content": "When was the lighthouse of Skarholm built?"},
+               {"role": "assistant", "content": "“… in 1874 …” [1]"}]  # fmt: skip
+    for question in ("Overview", "总结一下"):
+        answer = quoting.invoke({"question": question, "history": history})
+        assert len({c.doc_id for c in answer.citations}) == 5
+
+
 def test_a_fact_stays_an_ordinary_question(quoting: AnswerChain) -> None:
     answer = quoting.invoke("How many eggs does a queen lay a day?")
     assert not answer.plan and "2,000" in answer.answer
