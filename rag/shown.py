@@ -5,6 +5,7 @@ from __future__ import annotations
 from rag.types import Citation
 
 REFUSALS: dict[str, str] = {"en": "Not in your documents.", "zh": "文档中没有答案。"}
+OTHERWISE: dict[str, str] = {"en": "Another passage says otherwise:", "zh": "另一处的说法不同："}
 
 
 def quotation(citation: Citation) -> str:

@@ -8,12 +8,16 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableConfig
 
 from rag import parsers, words
+from rag.conflicts import conflicts, contrary
 from rag.finding import favoured, find
+from rag.listing import asks_for_several, gather, layout
 from rag.models import Model
 from rag.quote import Draft, Quoter
+from rag.retriever import OpenbookRetriever
 from rag.rewriting import rewrite
-from rag.shown import REFUSALS, quotation
+from rag.shown import OTHERWISE, REFUSALS, quotation
 from rag.state import State
+from rag.support import Judge
 from rag.texts import text_of
 from rag.types import Answer, Citation, Language
 from rag.verify import verify_citations, verify_composed
@@ -26,6 +30,7 @@ class Stages:
 
     def __init__(self, retriever: BaseRetriever, model: Model, quoter: Quoter) -> None:
         self.retriever, self.model, self.quoter = retriever, model, quoter
+        self.judge = judge_of(retriever, quoter)
         self.writer = Writer(retriever, model, self.look, self.draw)
 
     def rewrite(self, state: State, config: RunnableConfig) -> State:
@@ -55,7 +60,12 @@ class Stages:
             translated=translated,
         )
         state["scored"] = scored
-        state["draft"] = self.draw(state, state["temperature"], state["seed"])
+        state["draft"] = draft = self.draw(state, state["temperature"], state["seed"])
+        if state["strategy"] == "direct" and not draft.refused and asks_for_several(question):
+            found = gather(scored, sources, draft.probabilities)
+            if len(found) > 1:
+                draft.citations = found
+                state["layout"], state["listed"] = layout(state["language"], sources), True
         state["prompt"] = ""
         state["written"] = None
         return state
@@ -71,6 +81,13 @@ class Stages:
         part = State(**{**state, "rewritten": question, "vector": None, "warnings": [], "calls": 0, "pinned": []})
         return self.read(self.retrieve(part, config))
 
+    @staticmethod
+    def _contrary(state: State, citations: list[Citation]) -> list[Citation]:
+        """What other passages say against the best sentences; a model's own choice stays as it is."""
+        if state["written"] is not None or "quoted" in state or "scored" not in state:
+            return []
+        return contrary(citations, state["scored"], state["sources"])
+
     def verify(self, state: State) -> Answer:
         """Nothing leaves unverified: quotations are compared with the stored text, claims with their passages."""
         draft, written, sources = state["draft"], state["written"], state["sources"]
@@ -80,9 +97,9 @@ class Stages:
         refused = draft.refused or (written is not None and written.none)
         if not refused:
             if written is None:
-                citations = state.get("quoted") or draft.citations
+                citations = draft.citations if state.get("listed") else state.get("quoted") or draft.citations
             elif state["mode"] == "compose":
-                text, citations, unsupported = verify_composed(written.text, sources)
+                text, citations, unsupported = verify_composed(written.text, sources, self.judge)
                 warnings += unsupported
             else:
                 citations = parsers.locate(written.text, sources)
@@ -95,7 +112,11 @@ class Stages:
                 refused = True
             elif not text:
                 lay = state.get("layout")
+                others = [] if lay is not None else self._contrary(state, citations)
                 text = lay(citations) if lay is not None else "\n".join(quotation(c) for c in citations)
+                if others:
+                    citations = [*citations, *others]
+                    text = "\n".join([text, OTHERWISE[state["language"]], *(quotation(c) for c in others)])
         if refused:
             text, citations = REFUSALS[state["language"]], []
         cited = {c.n for c in citations}
@@ -117,5 +138,14 @@ class Stages:
             strategy=state["strategy"],
             calls=state["calls"],
             plan=state["plan"],
+            conflicts=conflicts(citations),
             trace=with_sentences(state.get("trace"), state.get("scored"), draft, citations, sources),
         )
+
+
+def judge_of(retriever: BaseRetriever, quoter: Quoter) -> Judge:
+    """Who says whether a claim stands: by words and meaning over a store of ours, by words alone elsewhere."""
+    if not isinstance(retriever, OpenbookRetriever):
+        return Judge()
+    searcher = retriever.searcher
+    return Judge(searcher.encode, searcher.store.encoder.languages, quoter.vectors)

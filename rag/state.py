@@ -49,6 +49,7 @@ class State(TypedDict, total=False):
     written: Written | None
     quoted: list[Citation]  # by a model that points at runs of the passages
     layout: Callable[[Sequence[Citation]], str]  # the text of the answer, of the citations that were verified
+    listed: bool  # the draft holds the items of a list
 
 
 def check(state: State) -> None:

@@ -5,19 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
-from ingest.fold import fold, language, terms
+from ingest.fold import language
 from ingest.sentences import sentences
-from rag.features import asking_words
+from rag.support import Judge
 from rag.types import Citation, Source
 
-SUPPORT = 0.6  # share of a claim's terms that one or two neighbouring sentences of the passage must hold
 UNSUPPORTED = {"en": "[not in the sources]", "zh": "[原文未见]"}
 
 _MARK = re.compile(r"\[(\d{1,3}(?:\s*[,，、]\s*\d{1,3})*)\]|【(\d{1,3})】")
 _QUOTED = re.compile(r"[“\"「『]([^”\"」』]{4,})[”\"」』]")
-_DIGITS = re.compile(r"\d+(?:[.,]\d+)*")
 
 
 def verify_citations(
@@ -88,7 +85,9 @@ def claims_of(answer: str) -> list[Claim]:
     return claims
 
 
-def verify_composed(answer: str, sources: Sequence[Source]) -> tuple[str, list[Citation], list[str]]:
+def verify_composed(
+    answer: str, sources: Sequence[Source], judge: Judge | None = None
+) -> tuple[str, list[Citation], list[str]]:
     """Check every sentence of a composed answer against the passages it names (or all, when it names none).
 
     Returns the answer with verified [n] marks, unsupported sentences marked as such; the citations (the
@@ -100,7 +99,7 @@ def verify_composed(answer: str, sources: Sequence[Source]) -> tuple[str, list[C
     warnings: list[str] = []
     for claim in claims_of(answer):
         named = [by_number[n] for n in claim.marks if n in by_number]
-        found = [c for source in named or sources if (c := support(claim.text, source)) is not None]
+        found = [c for source in named or sources if (c := support(claim.text, source, judge)) is not None]
         if not named and found:
             found = [max(found, key=lambda c: c.score)]
         if found:
@@ -113,11 +112,11 @@ def verify_composed(answer: str, sources: Sequence[Source]) -> tuple[str, list[C
     return "\n".join(lines), citations, warnings
 
 
-def support(claim: str, source: Source) -> Citation | None:
+def support(claim: str, source: Source, judge: Judge | None = None) -> Citation | None:
     """The run of the passage that supports a claim, or None.
 
-    Words in quotation marks must stand in the passage as they are. Otherwise one sentence, or two
-    neighbours, must hold `SUPPORT` of the claim's terms, and every number of the claim.
+    Words in quotation marks must stand in the passage as they are; anything else is for the ``judge``, by default one
+    that knows words alone.
     """
     quoted = [match.group(1).strip() for match in _QUOTED.finditer(claim)]
     for words in quoted:
@@ -126,19 +125,5 @@ def support(claim: str, source: Source) -> Citation | None:
             return cite(source, at, at + len(words), 1.0)
     if quoted:
         return None
-    wanted = set(terms(claim)) - asking_words(language(claim))
-    if not wanted:
-        return None
-    spans = sentences(source.text)
-    windows = spans + [(a, d) for (a, _), (_, d) in pairwise(spans)]
-    best: tuple[float, int, int] | None = None
-    for start, end in windows:
-        text = source.text[start:end]
-        share = len(wanted & set(terms(text))) / len(wanted)
-        if best is None or share > best[0]:
-            numbers = set(_DIGITS.findall(fold(claim)))
-            if numbers <= set(_DIGITS.findall(fold(text))):
-                best = (share, start, end)
-    if best is None or best[0] < SUPPORT:
-        return None
-    return cite(source, best[1], best[2], best[0])
+    found = (judge or Judge()).support(claim, source)
+    return None if found is None else cite(source, *found)

@@ -108,7 +108,7 @@ def test_a_follow_up_is_rewritten(chain: AnswerChain) -> None:
     history = [{"role": "user", "content": BUILT}, {"role": "assistant", "content": "“… in 1874 …” [1]"}]
     answer = chain.invoke({"question": "How tall is it?", "history": history})
     assert "lighthouse" in answer.rewritten and answer.question == "How tall is it?"
-    assert "42 metres" in answer.answer
+    assert "42 metres" in answer.sources[0].text
 
 
 def test_bad_input_is_one_sentence(chain: AnswerChain, store: Path) -> None:
