@@ -34,7 +34,11 @@ _ANSWERED = re.compile(r"(?:是|叫|为|由|者)(?P<name>[\u4e00-\u9fff]{2,4}?)(
 
 def leans(question: str) -> bool:
     """See `rag.followup.leans`."""
-    return bool(_LEANS.search(question)) or len(_ASKING.sub("", question)) <= 2
+    if _LEANS.search(question):
+        return True
+    own = _SUBJECT.match(question)  # 月球有多重？ is short, and about the moon
+    named = own is not None and "谁" not in own["name"] and not _ASKING.search(own["name"])
+    return not named and len(_ASKING.sub("", question)) <= 2
 
 
 def open_ended(question: str) -> bool:
@@ -109,7 +113,8 @@ def _alike(name: str, subject: str) -> bool:
 def _with(question: str, subject: str, asked: Asked) -> str:
     """The question with the subject in place of its pronoun, or before it."""
     text = _JOINED.sub("", question) or question
-    rest = [piece for piece in _ASKING.sub(" ", asked.question.replace(subject, " ")).split() if piece not in question]
+    said = asked.question.replace(subject, " ") if subject else asked.question
+    rest = [piece for piece in _ASKING.sub(" ", said).split() if piece not in question]
     if not subject:
         return f"{text}（{' '.join(rest)[:LIMIT]}）" if rest else text
     for pattern in (_PRONOUN, _PLACE):

@@ -49,6 +49,7 @@ def test_follow_ups_lean(question: str) -> None:
         "龙井茶产于哪里？",
         "长城在哪一年被列为世界遗产？",
         "这么做为什么能让搜索结果更准确？",
+        "月球有多重？",
     ],
 )
 def test_whole_questions_do_not(question: str) -> None:
