@@ -21,7 +21,7 @@ from ingest.fold import fold, language
 from ingest.sentences import sentences
 from rag.calibration import Calibration, Profile, bundled, profile
 from rag.confidence import SURE, evidence
-from rag.features import FEATURES, Candidate, WeightedQuestion, describe, term_set
+from rag.features import FEATURES, Candidate, WeightedQuestion, asking_words, describe, term_set
 from rag.sentence_vectors import SentenceVectors
 from rag.types import Citation, Source
 from rag.verify import cite
@@ -29,6 +29,7 @@ from rag.window import budget, cost, fit
 from rag.witness import SENTENCES, Testimony, Witness
 
 _MARKS = re.compile(r"^\s*#{1,6}\s+|\s#+\s*$|[*_`]|\n\s*[=-]{3,}\s*$")
+_HEADING = re.compile(r"\s*#{1,6} [^\n]*\s*$")
 # Shown only while a further sentence is at least this likely to hold the answer. Lower shows noise.
 LIKELY = 0.02
 ENOUGH = 0.97  # nothing further is shown once the shown sentences are this likely together
@@ -159,17 +160,20 @@ def search_scores(sources: Sequence[Source]) -> list[float]:
 def candidates_of(sources: Sequence[Source]) -> list[Candidate]:
     """The sentences of the passages; one that stands in two overlapping passages counts once.
 
-    Headings and lines of mere markup are no candidates: a heading repeats the question and answers nothing. Its
-    words still speak for every sentence under it (`rag.features.describe`).
+    Headings and lines of mere markup are no candidates, unless a passage is made of them: a heading repeats the
+    question and answers nothing. Its words still speak for every sentence under it (`rag.features.describe`).
     """
     found: list[Candidate] = []
     seen: set[tuple[int, int, int]] = set()
     for i, source in enumerate(sources):
         headings = {bare(heading) for heading in source.headings}
         position = 0
-        for start, end in sentences(source.text):
+        runs = [(a, b) for a, b in sentences(source.text) if term_set(source.text[a:b])]
+        # A chunk of several short sections holds headings of its own.
+        said = [(a, b) for a, b in runs if not _HEADING.match(source.text[a:b])] or runs
+        for start, end in said:
             text = source.text[start:end]
-            if bare(text) in headings or not term_set(text):
+            if bare(text) in headings:
                 continue
             place = (source.doc_id, source.start + start, source.start + end)
             if place not in seen:
@@ -263,7 +267,7 @@ def _choose(
 
 
 def _exact(scored: Scored, best: int) -> ReaderSpan | None:
-    """The reader's best span inside the best sentence, when it is sure enough of it."""
+    """The reader's best span inside the best sentence, when it is sure enough of it and it says what was not asked."""
     if scored.reading is None:
         return None
     c = scored.candidates[best]
@@ -273,7 +277,10 @@ def _exact(scored: Scored, best: int) -> ReaderSpan | None:
         if s.passage == c.passage and c.start <= s.start and s.end <= c.end and s.start < s.end
     ]
     span = max(inside, key=lambda s: s.overlap, default=None)
-    return span if span is not None and span.overlap >= EXACT else None
+    if span is None or span.overlap < EXACT:
+        return None
+    says = term_set(c.text[span.start - c.start : span.end - c.start])
+    return span if says - term_set(scored.question.text) - asking_words(language(c.text)) else None
 
 
 def _join(

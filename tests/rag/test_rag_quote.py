@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag.features import WeightedQuestion, kind_asked, kind_stands
-from rag.quote import Quoter, ReaderSpan, Reading
+from rag.quote import Quoter, ReaderSpan, Reading, candidates_of
 from rag.types import Source
 from rag.window import budget, cost, fit, size, trim
 
@@ -52,6 +52,23 @@ def test_an_unsure_reader_shows_no_span() -> None:
     quoter = Quoter()
     draft = quoter.quote(quoter.score("When was the lighthouse built?", given, [EN], reading=reading), given)
     assert not any(c.exact for c in draft.citations)
+
+
+def test_a_span_that_says_nothing_new_is_not_shown() -> None:
+    """However sure the reader is: the question's own words and those that ask are no answer."""
+    given = sources(EN)
+    quoter = Quoter()
+    for words in ("lighthouse", "was built"):
+        at = EN.index(words)
+        reading = Reading([ReaderSpan(0, at, at + len(words), 0.9, 0.9)], [0.01])
+        draft = quoter.quote(quoter.score("When was the lighthouse built?", given, [EN], reading=reading), given)
+        assert not any(c.exact for c in draft.citations), words
+
+
+def test_headings_of_short_sections_in_one_chunk_are_not_quoted() -> None:
+    text = "## How to remove a lamp\n\nUnscrew the lamp from its holder.\n\n## How to clean a lamp\n\nUse a dry cloth."
+    assert [c.text for c in candidates_of(sources(text))] == ["Unscrew the lamp from its holder.", "Use a dry cloth."]
+    assert [c.text for c in candidates_of(sources("# Lamps cost 4 crowns"))] == ["# Lamps cost 4 crowns"]
 
 
 def test_a_seed_decides_the_draw() -> None:
