@@ -30,7 +30,7 @@ __all__ = ["Survey", "events", "survey"]
 
 def events(stages: Stages, state: State, config: RunnableConfig, found: Survey) -> Iterator[AnswerEvent]:
     """The events of an answer from the rewriting on: plan, stages, sources, text, answer."""
-    state |= State(plan=[], warnings=[*state["warnings"]], prompt="", written=None, vector=None, strategy="direct")
+    state |= State(plan=[], pool=[], prompt="", written=None, vector=None, strategy="direct")
     if state["mode"] == "compose" and not stages.model.writes:
         state["mode"] = "quote"
         state["warnings"] = [*state["warnings"], ONLY_QUOTES]
