@@ -98,18 +98,19 @@ def _split_zh(asked: str) -> list[str]:
     return [asked]
 
 
-# A short Chinese question such as 长城有多长？ names its subject all the same: only one with a pronoun is completed.
-_POINTS_ZH = re.compile(r"它|他|她|其|这|那|该")
+# "What is a chunk?" and 长城有多长？ are short and name their subject all the same: only a pronoun asks for the first.
+_POINTS = re.compile(
+    r"它|他|她|其|这|那|该|\b(?:it|its|he|him|his|she|her|hers|they|them|their|theirs|this|that|these|those|there|then)\b",
+    re.I,
+)
 
 
 def _complete(parts: list[str]) -> list[str]:
     """The parts, each of which can be understood without those before it."""
     whole = [parts[0]]
     for part in parts[1:]:
-        if language(part) == "zh" and not _POINTS_ZH.search(part):
-            whole.append(part)
-            continue
-        whole.append(followup.resolve(part, [HumanMessage(parts[0])]).question)
+        points = _POINTS.search(part)
+        whole.append(part if points is None else followup.resolve(part, [HumanMessage(parts[0])]).question)
     return whole
 
 

@@ -18,6 +18,7 @@ from rag.strategies.voting import elect
         ("Who wrote Emma? When did it appear?", ["Who wrote Emma?", "When did Emma appear?"]),
         ("Which is taller, the Eiffel Tower or Big Ben?", ["How tall is the Eiffel Tower?", "How tall is Big Ben?"]),
         ("What are Oslo and Bergen known for?", ["What is Oslo known for?", "What is Bergen known for?"]),
+        ("How is a refusal decided, and what is a chunk?", ["How is a refusal decided?", "What is a chunk?"]),
         ("黄河和长江分别有多长？", ["黄河有多长？", "长江有多长？"]),
         ("泰山和华山哪个更高？", ["泰山有多高？", "华山有多高？"]),
         ("故宫建于哪一年？长城有多长？", ["故宫建于哪一年？", "长城有多长？"]),
