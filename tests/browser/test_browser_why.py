@@ -48,10 +48,10 @@ def test_the_way_of_an_answer_is_shown_and_a_passage_read(
     assert page.evaluate(heat) != attention
     assert "does not explain" in page.inner_text(".ob-reading [data-for-layer='1']:not(label)")
     # the temperature redraws the runs: exact at 0.5, and the likeliest alone at 0
-    p = "[...document.querySelectorAll('.ob-reading [data-dist] .ob-p')].map((node) => parseFloat(node.innerText))"
-    logits = "[...document.querySelectorAll('.ob-reading [data-dist] .ob-out')].map((node) => Number(node.dataset.x))"
+    p = "[...document.querySelectorAll('.ob-reading > [data-dist] .ob-p')].map((node) => parseFloat(node.innerText))"
+    logits = "[...document.querySelectorAll('.ob-reading > [data-dist] .ob-out')].map((node) => Number(node.dataset.x))"
     x = page.evaluate(logits)
-    slider = page.locator(".ob-reading [data-temperature]")
+    slider = page.locator(".ob-reading > [data-dist] [data-temperature]")
     slider.fill("0.5")
     weights = [2.718281828459045 ** (2 * (value - max(x))) for value in x]
     assert page.evaluate(p) == pytest.approx([100 * w / sum(weights) for w in weights], abs=0.06)
