@@ -26,7 +26,7 @@ __all__ = ["Busy", "Event", "Job", "Jobs", "Status", "new_id"]
 
 log = logging.getLogger("openbook.app")
 KEPT = 600.0  # seconds an ended job can be found, by a page that was away
-MAX_KEPT = 128  # ended jobs in all; one of five passages holds some 50 kB
+MAX_KEPT = 128  # ended jobs in all; one of five passages holds some 100 kB
 MAX_WAITING = 128
 MAX_WAITING_OF_ONE = 32
 SWEEP = 1.0  # seconds between looks for jobs that nobody reads

@@ -13,7 +13,7 @@ from app.conversations import FILE, ConversationError, Conversations, NotFound, 
 from app.conversations import store as module
 from app.conversations.search import TITLE, snippet, title
 from tests.app.app_samples import make_answer, make_citation, make_source
-from tests.app.test_jobs import Clock
+from tests.app.job_samples import Clock
 
 SOURCE = make_source()
 ANSWER = make_answer("“A dam holds them back.” [1]", [SOURCE], [make_citation(SOURCE, "A dam holds them back.")])

@@ -16,7 +16,7 @@ from app.conversations.feedback import cases, main
 from app.jobs import Busy
 from app.workspace import Workspace
 from tests.app.app_samples import make_answer, make_citation, make_source
-from tests.app.test_jobs import Gated, until
+from tests.app.job_samples import Gated, until
 
 SOURCE = make_source()
 QUOTE = "A dam holds them back."
@@ -158,7 +158,7 @@ def test_export_as_markdown(workspace: Workspace) -> None:
     kept.append("ann", turn.conversation, "And?")
     text = kept.export("ann", turn.conversation, "markdown")
     assert text.startswith("# A \\*title\\*\n\n*20")
-    assert "## Who \\# is it?" in text and "\n\n\\1. done" in text and text.endswith("## And?\n\n*waiting*\n")
+    assert "## Who \\# is it?" in text and "\n\n1\\. done" in text and text.endswith("## And?\n\n*waiting*\n")
     assert "\\!\\[x\\](//evil/x.png) \\<b\\>" in text and "![" not in text and "<b>" not in text
     assert "p. 3, characters 50–78" in text
     with pytest.raises(Exception, match="markdown"):
