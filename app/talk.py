@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, cast
@@ -43,8 +42,7 @@ class Talk:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._follows = itertools.count(1)
-        self._current: dict[str, int] = {}  # session -> the follower that may write into its page
+        self._current: dict[str, str] = {}  # session -> the conversation its page shows: others' followers keep still
 
     # ---- what the page shows
 
@@ -77,9 +75,9 @@ class Talk:
 
     def open(self, chat: object, request: gr.Request) -> list[Update]:
         """Another conversation; "" or an unknown one is a new one. Its running answer goes on elsewhere."""
-        self._leave(request)
         owner, name = owner_of(request), chat if isinstance(chat, str) else ""
         turns = self.turns(owner, name) if name else []
+        self._current[str(request.session_hash)] = name if turns else ""
         return self.page(owner, name if turns else "", turns)
 
     # ---- asking
@@ -106,7 +104,7 @@ class Talk:
             )
         except REFUSALS as error:
             return self._refuse(both(error.key, **error.values))
-        chat = asked.turn.conversation
+        chat = self._current[str(request.session_hash)] = asked.turn.conversation
         return ["", "", *self.page(owner, chat, self.turns(owner, chat))]
 
     def again(self, sent: object, here: object, request: gr.Request, event: gr.EventData) -> list[Update]:
@@ -127,7 +125,6 @@ class Talk:
                 options[name] = [chunk for chunk in payload.numbers(event._data, name) if chunk in known]
             if question is None:
                 options["seed"] = self._next_seed(owner, turn, int(options["seed"]))
-            self._leave(request)
             asking.again(self._workspace, owner, turn.id, options, question, lane=self._lane(request))
         except REFUSALS as error:
             return [notice(both(error.key, **error.values)), *[gr.skip()] * 6]
@@ -137,13 +134,11 @@ class Talk:
         """Streams the running answer of the open conversation: [live, passages, turns, chats]."""
         owner, chat = owner_of(request), here if isinstance(here, str) else ""
         session = str(request.session_hash)
-        mine = next(self._follows)
-        self._current[session] = mine
         job, turns = await asyncio.to_thread(self._running, owner, chat)
         index, known, sent = len(turns) - 1, 0, 0.0
         async with contextlib.aclosing(_events(job)) as events:
             async for happened in events:
-                if self._current.get(session) != mine:
+                if self._current.get(session, chat) != chat:
                     break
                 take(turns[-1], happened.data)
                 now = time.monotonic()
@@ -154,7 +149,7 @@ class Talk:
                 known = found
                 yield [turn_html(turns[-1], index), panel, *[gr.skip()] * 2]
         turns, chats = await asyncio.to_thread(lambda: (self.turns(owner, chat), self.chats(owner, chat)))
-        if self._current.get(session) != mine or not turns:
+        if not turns or self._current.get(session, chat) != chat:
             yield [gr.skip()] * 4  # a generator that gives nothing at all would empty them
             return
         shown = view(turns)  # also without a job: it may have ended before the page could follow it
@@ -195,8 +190,8 @@ class Talk:
         return [shown.done, shown.live, turns]
 
     def forget(self, request: gr.Request) -> None:
-        """The page was left: its follower ends."""
-        self._leave(request)
+        """The page was left."""
+        self._current.pop(str(request.session_hash), None)
 
     # ---- parts
 
@@ -217,9 +212,6 @@ class Talk:
         if not thread or thread[-1][1] is None or not thread[-1][1].open:
             return None, []
         return thread[-1][1], [from_stored(stored, job) for stored, job in thread]
-
-    def _leave(self, request: gr.Request) -> None:
-        self._current.pop(str(request.session_hash), None)
 
     def _lane(self, request: gr.Request) -> str:
         return str(request.session_hash)

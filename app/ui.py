@@ -35,7 +35,8 @@ const names = ['open', 'again', 'choose', 'rate', 'find', 'rename', 'delete', 'e
 window.openbookSend = (name, data) => { if (names.includes(name)) trigger(name, data); };
 """
 # The script puts settings, scope and prompts into the place of ``sent``.
-_ASKED = "(question, sent, here) => [question, window.openbook.sent(), here]"
+# A question that is quicker than the page's own arrival waits for it, or it would be overwritten.
+_ASKED = "async (question) => [question, window.openbook.sent(), await window.openbook.arrived()]"
 _AGAIN = "(sent, here) => [window.openbook.sent(), here]"
 _UPLOADED = "(files, sent, turns) => [files, window.openbook.sent(), turns]"
 _REPLY = "(reply) => window.openbook.reply(reply)"

@@ -140,6 +140,11 @@
 
   // ---- the open conversation stands in the address, so that a reload finds it
   window.openbook.place = () => (location.hash.startsWith("#c=") ? decodeURIComponent(location.hash.slice(3)) : "");
+  const conversation = () => { const here = $("#ob-here textarea, #ob-here input"); return here ? here.value : ""; };
+  window.openbook.arrived = async () => { // the open conversation, once the server has said which it is
+    for (let waited = 0; !ready && waited < 200; waited += 1) await new Promise((done) => setTimeout(done, 50));
+    return conversation();
+  };
   let ready = false;
   let shown = null;
   window.openbook.settled(() => {
