@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import traceback
 from types import TracebackType
 from typing import TextIO
@@ -34,10 +35,23 @@ class Discreet(logging.Formatter):
         return ""
 
 
+class _StandardError(logging.StreamHandler[TextIO]):
+    """Writes to what standard error is at the time of writing, not at the start."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        return sys.stderr
+
+
 def configure(stream: TextIO | None = None) -> None:
     """One handler for everything in this process. Uvicorn's access log stays off: addresses hold search words."""
     open_level = os.environ.get("OPENBOOK_LOG", "").lower() == "debug"
-    handler = logging.StreamHandler(stream)
+    # A record that cannot be written would be printed with its trace, whole.
+    logging.raiseExceptions = open_level
+    handler = _StandardError() if stream is None else logging.StreamHandler(stream)
     handler.setFormatter(logging.Formatter("%(message)s") if open_level else Discreet("%(message)s"))
     logging.basicConfig(handlers=[handler], level=logging.INFO if open_level else logging.WARNING, force=True)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "asyncio", "httpx"):

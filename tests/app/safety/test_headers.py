@@ -105,8 +105,9 @@ async def test_a_failure_shows_nothing(caplog: pytest.LogCaptureFixture) -> None
 @pytest.fixture
 def root() -> object:
     logger = logging.getLogger()
-    kept, level = logger.handlers[:], logger.level
+    kept, level, loud = logger.handlers[:], logger.level, logging.raiseExceptions
     yield logger
+    logging.raiseExceptions = loud
     logger.handlers[:] = kept
     logger.setLevel(level)
 
