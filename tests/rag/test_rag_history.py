@@ -130,7 +130,9 @@ def test_earlier_sources_help_without_being_cited(chain: AnswerChain) -> None:
         {"role": "assistant", "content": "“The queen lays up to 2,000 eggs a day.” [1]"},
     ]
     answer = chain.invoke({"question": "How long do workers live?", "history": history})
-    assert "six weeks" in answer.answer and "2,000" not in answer.answer
+    assert "six weeks" in answer.answer and answer.trace is not None
+    assert {s.n for s in answer.sources if s.cited} == {c.n for c in answer.citations}
+    assert all(" ".join(c.quote.split()) in answer.answer for c in answer.citations)
     changed = chain.invoke({"question": "In which year was the Great Wall listed?", "history": history})
     assert changed.rewritten == changed.question
 
