@@ -265,7 +265,7 @@ class AnswerChain(Runnable[str | ChainInput, Answer]):
         if isinstance(self.model.chat, ChatOpenbook):
             self.model.chat.loaded()
         if self.stages.quoter.witness is not None:
-            self.stages.quoter.witness.hear("What is it?", ["It is a sentence."])
+            self.stages.quoter.witness.hear("What is it?", [("It is a sentence.", "")])
 
     def close(self) -> None:
         """Close the store."""

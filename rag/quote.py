@@ -113,17 +113,18 @@ class Quoter:
         read = None if reading is None else [_mass(c, reading) for c in candidates]
         above = [" ".join(s.headings) for s in sources]
         rows = describe(asked, [s.text for s in sources], search_scores(sources), candidates, cosines, read, above)
-        return Scored(asked, candidates, rows, reading, self._hear(asked, candidates, rows))
+        return Scored(asked, candidates, rows, reading, self._hear(asked, candidates, rows, sources))
 
     def _hear(
-        self, asked: WeightedQuestion, candidates: Sequence[Candidate], rows: Sequence[Sequence[float]]
+        self, asked: WeightedQuestion, candidates: list[Candidate], rows: list[list[float]], sources: Sequence[Source]
     ) -> Testimony | None:
         """The witness's view of the sentences that look best without it and without the reader."""
         if self.witness is None or asked.language != "en" or not candidates:
             return None
         scores = profile(self.calibration, "en", False).sentence.score(FEATURES, rows)
-        best = np.argsort(-scores, kind="stable")[:SENTENCES]
-        return self.witness.hear(asked.text, [candidates[int(i)].text for i in best])
+        best = [candidates[int(i)] for i in np.argsort(-scores, kind="stable")[:SENTENCES]]
+        above = [" ".join((sources[c.passage].title, *sources[c.passage].headings)).strip() for c in best]
+        return self.witness.hear(asked.text, [(c.text, up) for c, up in zip(best, above, strict=True)])
 
     def quote(
         self,

@@ -47,9 +47,12 @@ class Witness:
         self._known: OrderedDict[str, tuple[np.ndarray, np.ndarray]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def hear(self, question: str, sentences: Sequence[str]) -> Testimony | None:
-        """What is to be said of the best of ``sentences``, of which there should be few; None when nothing is."""
-        english = [text for text in dict.fromkeys(sentences) if language(text) == "en"]
+    def hear(self, question: str, sentences: Sequence[tuple[str, str]]) -> Testimony | None:
+        """What is to be said of the best of ``sentences``, of which there should be few; None when nothing is.
+
+        Each comes with what stands above it: a word of the question that the title names is not missing.
+        """
+        english = [pair for pair in dict.fromkeys(sentences) if language(pair[0]) == "en"]
         if not english or language(question) != "en" or self._gone:
             return None
         with self._lock:
@@ -60,12 +63,13 @@ class Witness:
                 self._gone = True
                 return None
 
-    def _hear(self, question: str, sentences: list[str]) -> Testimony | None:
+    def _hear(self, question: str, sentences: list[tuple[str, str]]) -> Testimony | None:
         if self._model is None:
             self._model = MiniLM()
         if self._rarity is None:
             self._rarity = BilingualModel.load(BUNDLED_FOLDER).rarity  # of the same word-pieces
-        missing = [text for text in sentences if text not in self._known]
+        texts = dict.fromkeys(text for pair in sentences for text in pair if text)
+        missing = [text for text in texts if text not in self._known]
         (asked, pieces, whole), *found = self._model.states([question, *missing])
         for text, (states, _, mean) in zip(missing, found, strict=True):
             self._known[text] = states.astype(np.float16), mean
@@ -74,17 +78,20 @@ class Witness:
             return None
         weights = weights / weights.sum()
         best = Testimony(-1.0, -1.0, -1.0)
-        for text in sentences:
+        for text, above in sentences:
             states, mean = self._known[text]
-            self._known.move_to_end(text)
             cosine = max(best.cosine, float(whole @ mean))
-            if not len(states):
-                continue
-            nearest = (asked @ states.T.astype(np.float32)).max(axis=1)
-            likeness = float(weights @ nearest)
-            if likeness > best.likeness:
-                best = Testimony(likeness, float(nearest.min()), cosine)
+            if len(states):
+                nearest = (asked @ states.T.astype(np.float32)).max(axis=1)
+                if above:
+                    title = self._known[above][0].astype(np.float32)
+                    nearest = np.maximum(nearest, (asked @ title.T).max(axis=1, initial=-1.0))
+                likeness = float(weights @ nearest)
+                if likeness > best.likeness:
+                    best = Testimony(likeness, float(nearest.min()), cosine)
             best = best._replace(cosine=cosine)
+        for text in texts:
+            self._known.move_to_end(text)
         while len(self._known) > KEPT:
             self._known.popitem(last=False)
         return best if best.likeness > -1.0 else None
