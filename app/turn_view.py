@@ -8,6 +8,7 @@ from app.answer import body, chip, paragraphs, place
 from app.i18n import attribute, both
 from app.icons import icon
 from app.turns import Turn
+from app.warned import warned
 from rag.types import Answer
 
 REASONS = ("wrong", "incomplete", "source", "refused", "other")  # why a thumb points down
@@ -179,7 +180,7 @@ def _said(turn: Turn, index: int) -> str:
         return f'{partial}<p class="ob-soft ob-stopped">{both("answer.stopped")}</p>{_actions(turn, index)}'
     notes = [_searched(turn), _plan(answer.plan, running=False)]
     foot = f'<footer class="ob-foot">{_facts(answer, turn, index)}{_actions(turn, index)}</footer>'
-    notes += [f'<p class="ob-warning" role="note">{escape(warning)}</p>' for warning in answer.warnings]
+    notes += [f'<p class="ob-warning" role="note">{warned(warning)}</p>' for warning in answer.warnings]
     if answer.refused:
         return f"{''.join(notes)}{_refusal(answer)}{foot}"
     if answer.mode == "compose":
