@@ -174,7 +174,7 @@ class _Run:
         if reader is not None:
             spans = reader.read(question.text, [text]).spans
             if spans:
-                best = max(spans, key=lambda s: s.probability)
+                best = max(spans, key=lambda s: (s.overlap, s.probability))  # as quote mode ranks them
                 return text[best.start : best.end]
         sources = [_whole(text)]
         scored = self.chain.stages.quoter.score(question.text, sources, [text], vector=self._vector(i))
