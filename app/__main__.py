@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import threading
 from pathlib import Path
+from typing import NoReturn
 
 from ingest.command_line import Parser
 from ingest.terminal import tamed
@@ -106,5 +108,16 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def run() -> NoReturn:
+    """`main` as a process: it ends even where a thread is still loading a model."""
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if threading.active_count() > 1:
+        # Python would end such a thread within C++ code, which ends the process by std::terminate instead (code -6).
+        os._exit(code)
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

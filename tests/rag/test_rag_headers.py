@@ -61,9 +61,9 @@ def test_the_vector_is_of_header_and_text(searcher: Searcher) -> None:
     store = searcher.store
     records = [chunk for chunk in store.chunks(store.chunk_ids()) if " > " in chunk.header]
     assert {chunk.headings[-1] for chunk in records} == {"Winter storage", "Noise", "冬季存放", "噪音"}
-    wanted = searcher.encode([f"{chunk.header}\n{chunk.text}" for chunk in records])
+    wanted = searcher.encoder.encode_documents([f"{chunk.header}\n{chunk.text}" for chunk in records])
     assert np.allclose(store.vectors([chunk.id for chunk in records]), wanted, atol=2e-3)
-    bare = searcher.encode([chunk.text for chunk in records])
+    bare = searcher.encoder.encode_documents([chunk.text for chunk in records])
     assert not np.allclose(wanted, bare, atol=1e-2)
 
 
