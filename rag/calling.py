@@ -15,8 +15,9 @@ from langchain_core.runnables import RunnableConfig
 from rag.chat_model import ChatOpenbook
 from rag.models import Model
 from rag.server import PREFIX, IncompleteAnswer, failure, interruptible
-from rag.types import Cancelled, RagError
+from rag.types import Cancelled, RagError, Token
 
+ALTERNATIVES = 5  # likeliest tokens that are told for each place
 FIRST_GUESS = 6.0  # seconds of a call, until one has been timed
 
 _seconds: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=8))
@@ -34,16 +35,20 @@ def say(
     config: RunnableConfig,
     options: Mapping[str, Any],
     cancel: threading.Event | None = None,
+    told: list[Token] | None = None,
 ) -> Iterator[str]:
     """What the model writes, piece by piece.
 
-    ``options``: temperature, top_p, seed. Cancelled as soon as ``cancel`` is set, RagError when the model fails or its
+    ``options``: temperature, top_p, seed. ``told`` gets the tokens with their probabilities at the end, from a model of
+    ours. Cancelled as soon as ``cancel`` is set, RagError when the model fails or its
     server closes the answer before it is complete.
     """
     chat = model.chat
     assert chat is not None
     server = model.name.startswith(PREFIX)
     given = accepted(chat, {**options, "cancel": cancel})
+    if told is not None and isinstance(chat, ChatOpenbook):
+        given["top_logprobs"] = ALTERNATIVES
     began, begun, finish = time.monotonic(), False, None
 
     async def remote() -> AsyncIterator[BaseMessage]:
@@ -56,6 +61,8 @@ def say(
             if cancel is not None and cancel.is_set():
                 raise Cancelled("The answer was cancelled.")
             finish = piece.response_metadata.get("finish_reason") or finish
+            if told is not None and isinstance(chat, ChatOpenbook):
+                told += map(_token, piece.response_metadata.get("logprobs", {}).get("content", ()))
             if piece.text:
                 begun = True
                 yield piece.text
@@ -69,6 +76,11 @@ def say(
         if hasattr(pieces, "close"):
             pieces.close()
     _seconds[model.name].append(time.monotonic() - began)
+
+
+def _token(found: Mapping[str, Any]) -> Token:
+    others = [(other["token"], other["logprob"]) for other in found["top_logprobs"]]
+    return Token(id=found["id"], text=found["token"], logprob=found["logprob"], top=others)
 
 
 def accepted(chat: Any, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from langchain_core.runnables import Runnable
 from pydantic import ConfigDict, Field, PrivateAttr
 
 from gpt.decoding.spans import Quoter
+from gpt.decoding.steps import Step
 from gpt.engine import Engine
 from gpt.grounding import prompt_ids
 from gpt.model import GPT
@@ -28,6 +29,7 @@ from rag.prompts import QUESTION_MARKS
 from rag.structured import constraint, structured
 from rag.types import Cancelled, RagError
 
+TOLD = 512  # tokens whose probabilities are kept with an answer, where they are asked for (``top_logprobs``)
 ROLES = {"human": "user", "ai": "assistant", "system": "system"}
 ANSWER_MARKS = {"Question: ": "Answer:", "问题：": "答案："}  # what a model without a chat template goes on after
 
@@ -183,6 +185,7 @@ class ChatOpenbook(BaseChatModel):
         timeout = kwargs.get("timeout", self.timeout)
         until = None if timeout is None else time.monotonic() + float(timeout)
         made, finish = 0, None
+        told: list[dict[str, Any]] = []
         schema, allowed = kwargs.get("json_schema"), None
         stops = tuple(s for s in (stop if stop is not None else self.stop or ()) if s)
         try:
@@ -198,12 +201,15 @@ class ChatOpenbook(BaseChatModel):
                 seed=kwargs.get("seed", self.seed),
                 stop=() if schema is not None else stops,
                 cancel=kwargs.get("cancel"),
+                logprobs=int(kwargs.get("top_logprobs") or 0),
             )
         except ValueError as error:
             raise RagError(f"The model cannot answer: {error}.") from None
         for step in steps:
             made += 1
             finish = step.finish
+            if step.alternatives and len(told) < TOLD:
+                told.append(_probabilities(engine, step))
             if step.text:
                 chunk = ChatGenerationChunk(message=AIMessageChunk(content=step.text))
                 if run_manager is not None:
@@ -216,6 +222,7 @@ class ChatOpenbook(BaseChatModel):
         metadata = {
             "model_name": kwargs.get("model") or self.model_name,
             "finish_reason": finish or "cancelled",
+            **({"logprobs": {"content": told}} if told else {}),
         }
         yield ChatGenerationChunk(
             message=AIMessageChunk(
@@ -228,6 +235,16 @@ def reads(engine: Engine) -> bool:
     """Whether the model was tuned to read passages and point at the answer: our own shape with its copy head."""
     model = engine.model
     return isinstance(model, GPT) and model.config.kinds > 0 and isinstance(engine.tokenizer, Tokenizer)
+
+
+def _probabilities(engine: Engine, step: Step) -> dict[str, Any]:
+    """One token as OpenAI's ``logprobs.content`` has it, with its number."""
+
+    def text(token: int) -> str:
+        return str(engine.tokenizer.decode([token]))
+
+    others = [{"token": text(token), "logprob": logprob} for token, logprob in step.alternatives]
+    return {"id": step.id, "token": text(step.id), "logprob": step.logprob, "top_logprobs": others}
 
 
 def prompt(engine: Engine, messages: Sequence[BaseMessage], room: int) -> list[int]:

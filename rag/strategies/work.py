@@ -27,7 +27,7 @@ from rag.quote import Draft
 from rag.state import State, check
 from rag.strategies.fitting import fit_passages
 from rag.trace import without_context
-from rag.types import Citation, Source, Step, Trace
+from rag.types import Citation, Source, Step, Token, Trace
 from rag.verify import cite
 
 REASONING = 1_500  # characters of a model's reasoning that it is given back, beside passages that fill its context
@@ -151,9 +151,13 @@ class Work:
             "top_p": state["top_p"],
             "seed": self.seed(number) if number else state["seed"],
         }
-        for piece in say(self.model, asked, self.config, options, state.get("cancel")):
+        told: list[Token] = []
+        for piece in say(self.model, asked, self.config, options, state.get("cancel"), told):
             check(state)
             yield piece
+        if told:  # of the last call, which is the one that answers
+            trace = state.get("trace") or Trace()
+            state["trace"] = trace.model_copy(update={"tokens": told})
 
     def answer(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -124,3 +125,26 @@ def test_what_cannot_be_loaded_is_one_sentence(tmp_path: Path) -> None:
         with pytest.raises(RagError) as caught:
             init_model(name)
         assert str(caught.value).count(". ") == 0 and str(caught.value).endswith(".")
+
+
+def test_what_a_model_of_ours_writes_is_told_token_by_token(tmp_path: Path) -> None:
+    """Its own probabilities at temperature 1, whatever temperature it wrote at; nothing is told of a quotation."""
+    chain = build_chain(retriever=SHELF, model=save(tmp_path, "llama"))
+    answer = chain.invoke({"question": RAIN, "mode": "compose", "temperature": 0.5, "seed": 3})
+    assert answer.trace is not None and 2 <= len(answer.trace.tokens) <= 512
+    for token in answer.trace.tokens:
+        logprobs = [logprob for _, logprob in token.top]
+        assert len(logprobs) == 5 and logprobs == sorted(logprobs, reverse=True)
+        assert token.logprob <= logprobs[0] + 1e-4 <= 1e-3 and sum(map(math.exp, logprobs)) <= 1 + 1e-4
+    quoted = chain.invoke({"question": RAIN})
+    assert quoted.trace is not None and quoted.trace.tokens == []
+
+
+def test_the_chat_model_tells_probabilities_only_where_they_are_asked_for(tmp_path: Path) -> None:
+    chat = ChatOpenbook(model=save(tmp_path, "llama"), max_tokens=6)
+    plain = chat.invoke([HumanMessage("Hello")])
+    told = chat.invoke([HumanMessage("Hello")], top_logprobs=3)
+    assert "logprobs" not in plain.response_metadata and told.text == plain.text
+    content = told.response_metadata["logprobs"]["content"]
+    assert len(content) == told.usage_metadata["output_tokens"]  # type: ignore[index]
+    assert all(len(one["top_logprobs"]) == 3 and one["token"] is not None for one in content)
