@@ -74,7 +74,7 @@ class Workspace:
         from rag import build_chain
 
         settings = load()
-        chosen = settings.model_dump(include={"mode", "strategy", "prompts", "timeout", "retries"})
+        chosen = settings.model_dump(include={"mode", "strategy", "prompts", "timeout", "retries", "reranker"})
         made = build_chain(store=self.store, model=self.model, **chosen)
         made.warm()
         return cast(Chain, made)

@@ -39,6 +39,7 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--top-p", type=_number, help="above 0 and at most 1 (default)")
         command.add_argument("--seed", type=_number, help="the same seed gives the same answer (default 0)")
         command.add_argument("--prompts", type=Path, help="a folder of prompt templates to use instead of our own")
+        command.add_argument("--reranker", type=Path, help="folder of a cross-encoder for the best passages")
         command.add_argument("--timeout", type=_number, help="seconds that a model server may be silent (default 60)")
 
     ask = add("ask", "Answer one question.")

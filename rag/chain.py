@@ -25,6 +25,7 @@ from rag import overview
 from rag import prompts as templates
 from rag.calibration import Calibration
 from rag.chat_model import ChatOpenbook
+from rag.cross_encoder import CrossEncoder
 from rag.models import Model, init_model
 from rag.quote import Quoter
 from rag.retriever import OpenbookRetriever
@@ -56,12 +57,14 @@ def build_chain(
     prompts: str | Path | Mapping[str, str] | None = None,
     timeout: float = TIMEOUT,
     retries: int = RETRIES,
+    reranker: str | Path | None = None,
     calibration: Calibration | None = None,
 ) -> AnswerChain:
     """A chain over a store (or any LangChain retriever) and a model (a name, or any LangChain chat model).
 
     ``strategy``: one of `rag.strategies.names`, for questions that name none. ``prompts``: templates by name, or a
-    folder of them. ``timeout`` (seconds of silence) and ``retries`` are for a model server.
+    folder of them. ``timeout`` (seconds of silence) and ``retries`` are for a model server. ``reranker``: the folder of
+    a cross-encoder, which orders the best passages of a store instead of late interaction.
 
     RagError or ingest's StoreError with one sentence for settings out of range, a missing or empty store
     and an unknown model.
@@ -82,6 +85,8 @@ def build_chain(
     if isinstance(found, OpenbookRetriever):
         searcher = found.searcher  # opened now: a missing store is told before the first question
         place = searcher.store.directory
+        if reranker is not None:
+            searcher.cross_encoder = CrossEncoder(reranker)
     generator = init_model(
         model,
         temperature=settings.temperature,

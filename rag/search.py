@@ -15,6 +15,7 @@ from ingest.fold import language
 from ingest.store import ChunkRecord, Store, StoreError
 from ingest.store.scope import Ids
 from ingest.types import IngestError
+from rag.cross_encoder import CrossEncoder
 from rag.fusion import CHINESE_WEIGHT, DENSE_WEIGHT, Fused, fuse, reorder
 from rag.library import Library
 from rag.repeats import repeats
@@ -70,6 +71,7 @@ class Searcher:
             )
         self.store = store
         self._encoder = encoder
+        self.cross_encoder: CrossEncoder | None = None
         self._interaction: LateInteraction | None = None
         self._loading = threading.Lock()
         self._library: tuple[int, Library | None] = (-1, None)
@@ -207,7 +209,7 @@ class Searcher:
         fused = fuse(lexical, dense, bound=query.bound, cosines=cosines, trusted=trusted, weight=weight)
         ranked = self._ranks(fused, lexical, dense)
         records = {c.id: c for c in store.chunks([f.chunk_id for f in ranked[: max(POOL, 4 * k) + len(dropped)]])}
-        if rerank and dense:
+        if rerank and (dense or self.cross_encoder is not None):
             ranked = self._rerank(question, [f for f in ranked if f.chunk_id in records], records)
         present = [(f, records[f.chunk_id]) for f in ranked if f.chunk_id in records]
         hits = distinct(present, k, dropped)
@@ -216,9 +218,12 @@ class Searcher:
         return SearchResult(hits, pool, lang, use_dense, present, scores, weight if use_dense else 0.0)
 
     def _rerank(self, question: str, ranked: list[Fused], records: Mapping[int, ChunkRecord]) -> list[Fused]:
-        """The best few by late interaction, as far as the encoder has vectors of words for them."""
+        """The best few by the cross-encoder where there is one; else by late interaction, as far as the encoder has
+        vectors of words for them."""
         chunks = [records[f.chunk_id] for f in ranked[:RERANKED]]
         texts = [f"{chunk.header}\n{chunk.text}" if chunk.header else chunk.text for chunk in chunks]
+        if self.cross_encoder is not None:
+            return reorder(ranked, self.cross_encoder.scores(question, texts))
         if self._interaction is None:
             self._interaction = LateInteraction(self.encoder)
         return reorder(ranked, self._interaction.scores(question, texts))

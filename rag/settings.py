@@ -35,6 +35,7 @@ class Settings(BaseSettings):
     prompts: Path | None = None
     timeout: float = Field(60.0, ge=1.0, le=3600.0)
     retries: int = Field(2, ge=0, le=10)
+    reranker: Path | None = None
 
     @classmethod
     def settings_customise_sources(
@@ -60,6 +61,7 @@ _RANGES = {
     "prompts": "a folder of prompt templates",
     "timeout": "seconds from 1 to 3600 that a model server may be silent",
     "retries": "a whole number from 0 to 10",
+    "reranker": "a folder of a cross-encoder",
 }
 
 
