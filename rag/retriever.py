@@ -11,6 +11,7 @@ from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from pydantic import ConfigDict, Field, PrivateAttr
 
+from ingest.store import ChunkRecord
 from rag.search import Hit, Searcher, SearchResult
 from rag.types import Source
 
@@ -54,24 +55,33 @@ def to_document(hit: Hit) -> Document:
 
 def to_source(hit: Hit) -> Source:
     """A hit as the answer shows it."""
-    c, f = hit.chunk, hit.fused
+    f = hit.fused
+    scores: dict[str, Any] = {
+        "score": round(f.score, 6),
+        "dense_rank": f.dense_rank,
+        "lexical_rank": f.lexical_rank,
+        "dense_score": f.dense_score,
+        "lexical_score": f.lexical_score,
+        "interaction": f.interaction,
+    }
+    return source_of(hit.chunk, hit.rank, **scores)
+
+
+def source_of(chunk: ChunkRecord, n: int, *, score: float = 0.0, **ranks: Any) -> Source:
+    """A passage as the answer shows it; ``ranks``: what the search that found it said, where one did."""
     return Source(
-        n=hit.rank,
-        doc_id=c.doc_id,
-        chunk_id=c.id,
-        source=c.source,
-        title=c.title,
-        headings=tuple(c.headings),
-        page=c.page,
-        start=c.start,
-        end=c.end,
-        text=c.text,
-        score=round(f.score, 6),
-        dense_rank=f.dense_rank,
-        lexical_rank=f.lexical_rank,
-        dense_score=f.dense_score,
-        lexical_score=f.lexical_score,
-        interaction=f.interaction,
+        n=n,
+        doc_id=chunk.doc_id,
+        chunk_id=chunk.id,
+        source=chunk.source,
+        title=chunk.title,
+        headings=tuple(chunk.headings),
+        page=chunk.page,
+        start=chunk.start,
+        end=chunk.end,
+        text=chunk.text,
+        score=score,
+        **ranks,
     )
 
 

@@ -11,8 +11,9 @@ import numpy as np
 
 from ingest.fold import language, terms
 from ingest.store import ChunkRecord
-from rag.overview.scope import Part, source_of
+from rag.overview.scope import Part
 from rag.quote import candidates_of
+from rag.retriever import source_of
 from rag.search import Searcher
 from rag.window import size
 

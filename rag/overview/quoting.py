@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from rag.overview import counting, wording
 from rag.overview.central import choose, leading
-from rag.overview.scope import SHOWN, source_of
+from rag.overview.scope import SHOWN
 from rag.overview.surveying import Survey
 from rag.quote import Draft
+from rag.retriever import source_of
 from rag.shown import quotation
 from rag.state import State
 from rag.types import Citation, Source

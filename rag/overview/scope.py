@@ -11,7 +11,6 @@ from ingest.fold import fold, terms
 from ingest.store import ChunkRecord, DocumentRecord
 from rag.features import asking_words
 from rag.search import Searcher
-from rag.types import Source
 
 MOST_PASSAGES = 4_000  # that one overview reads: a few seconds
 SHOWN = 12  # sections at most
@@ -116,23 +115,6 @@ def parts_of(scope: Scope) -> list[Part]:
         if len(found) >= WANTED:
             break
     return best
-
-
-def source_of(chunk: ChunkRecord, n: int) -> Source:
-    """A passage as the answer shows it, without a search that found it."""
-    return Source(
-        n=n,
-        doc_id=chunk.doc_id,
-        chunk_id=chunk.id,
-        source=chunk.source,
-        title=chunk.title,
-        headings=tuple(chunk.headings),
-        page=chunk.page,
-        start=chunk.start,
-        end=chunk.end,
-        text=chunk.text,
-        score=0.0,
-    )
 
 
 def _name(text: str) -> str:

@@ -11,10 +11,10 @@ from ingest.store import ChunkRecord
 from rag import parsers
 from rag.calling import seconds
 from rag.overview import wording
-from rag.overview.scope import source_of
 from rag.overview.surveying import Survey
 from rag.parsers import hide_thinking
 from rag.quote import Draft
+from rag.retriever import source_of
 from rag.strategies.work import Work
 from rag.types import Source
 from rag.writing import room_of
