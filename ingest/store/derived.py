@@ -128,7 +128,8 @@ class Derived:
         """The writer leaves the dense index saved, unless so little has changed that readers catch up at
         once.
         """
-        if self.locked and self._stale and (self._vectors is not None or self._far_behind()):
+        scattered = self._vectors is not None and self._vectors.scattered  # though the last commit has saved it
+        if self.locked and (scattered or (self._stale and (self._vectors is not None or self._far_behind()))):
             with contextlib.suppress(StoreError):
                 index = self.vectors()
                 if index.scattered or index.unsaved > min(LEFT_SHARE * len(index), LEFT_MOST):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ingest.store import Store, lexical, segments, vectors
+from ingest.store import Store, derived, lexical, segments, vectors
 from ingest.store.catalog import Catalog
 from ingest.store.derived import check
 from tests.ingest.store.storekit import STAMP, add, vector
@@ -135,6 +135,22 @@ def test_a_writer_that_changes_little_leaves_the_dense_index_alone(large: Path, 
     with Store.open(large) as reader:
         assert recall(reader) >= 0.99
     assert counts.vectors == 0
+
+
+def test_segments_are_merged_at_the_end_though_the_last_commit_saved_them(
+    home: Path, counts: Counts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(derived, "SAVE_AFTER", 2 * WIDTH)
+    with Store.open(home, write=True, create=True, encoder=STAMP) as store:
+        store.warm()
+        for number in range(2 * (vectors.PIECES + 2)):
+            add(store, f"/docs/{number:03}.txt", TEXT, seed=1000 * number)
+            if number % 2:
+                store.commit()
+    assert len(list((home / "vectors").glob("*.rows"))) == 1  # 20 segments cost a question 10 ms at a million chunks
+    with Store.open(home) as store:
+        for number, expected in zip(store.chunk_ids(), store.vectors(store.chunk_ids()), strict=True):
+            assert store.dense(expected, 1)[0][1] == pytest.approx(1) and store.chunk(number).text
 
 
 def test_files_of_an_older_commit_catch_up(large: Path, counts: Counts, tmp_path: Path) -> None:
