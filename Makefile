@@ -48,6 +48,8 @@ CORPUS ?= corpus
 QA ?= qa
 QUESTIONS := $(addprefix $(QA)/,squad-en-train.json fairytale-en-train.json cmrc-zh-train.json drcd-zht-train.json)
 PROSE := $(addprefix $(CORPUS)/,en-00.jsonl.zst en-01.jsonl.zst zh-00.jsonl.zst zh-01.jsonl.zst)
+# Sources like what people ask about: textbooks, stories, articles and laws rather than references of software.
+LIKE := osbooks factbook classic-books:6 LCTT freeCodeCamp/news LawRef:6 d2l HowToCook OI-wiki
 model: $(DEV_STAMP)
 	test -f runs/tokenizer/tokenizer.json || \
 	  $(BIN)/python -m gpt tokenizer --prose $(PROSE) --every 12 --questions $(QUESTIONS) --out runs/tokenizer
@@ -57,7 +59,12 @@ model: $(DEV_STAMP)
 	test -d runs/tune/model || \
 	  $(BIN)/python -m gpt tune --model runs/pretrain/model --prose $(PROSE) --every 8 --questions $(QUESTIONS) \
 	    --mix prose=0.1,cloze=0.3,questions=0.6 --short 0.7 --rows 64 --ema 40 --keep last --out runs/tune --minutes 90 \
-	    --warm-down 0.3 --matrix-lr 0.015 --embedding-lr 0.002 --threads 1 --seed 22 --resume
+	    --warm-down 0.05 --matrix-lr 0.015 --embedding-lr 0.002 --threads 1 --seed 22 --resume
+	test -d runs/reader/model || \
+	  $(BIN)/python -m gpt tune --model runs/tune/model --prose $(PROSE) --sources $(LIKE) --questions $(QUESTIONS) \
+	    --paragraphs 0.4 --changed 0.4 --mix prose=0.05,cloze=0.4,questions=0.55 --short 0.65 --rows 64 --ema 40 \
+	    --keep last --out runs/reader --minutes 80 --warm-down 0.4 --matrix-lr 0.015 --embedding-lr 0.002 --threads 1 \
+	    --seed 41 --resume
 
 # Finished stages in runs/encoder are kept; the result is runs/encoder/encoder. DEVICE=cuda trains on a GPU.
 PAIRS ?= parallel/tatoeba-en-zh.tsv

@@ -23,6 +23,14 @@ STAGES = {
 }
 
 
+def parse_source(text: str) -> tuple[str, int]:
+    """A name, or a name and a number."""
+    name, _, every = text.partition(":")
+    if not name or (every and not (every.isdigit() and int(every))):
+        raise argparse.ArgumentTypeError(f"{text!r} is no source; write a name, or a name, a colon and a number")
+    return name, int(every or 1)
+
+
 def parse_mix(text: str) -> dict[str, float]:
     """``prose=0.1,cloze=0.3,questions=0.6`` as shares by kind of row."""
     shares: dict[str, float] = {}
@@ -71,10 +79,20 @@ def _data(s: argparse.ArgumentParser) -> None:
     s.add_argument("--prose", nargs="*", type=Path, default=[], help="JSON-lines shards, plain or .zst")
     s.add_argument("--questions", nargs="*", type=Path, default=[], help="SQuAD-style training sets")
     s.add_argument("--every", type=int, default=1, help="use every n-th document of the prose shards")
+    s.add_argument(
+        "--sources",
+        nargs="*",
+        type=parse_source,
+        default=[],
+        metavar="NAME[:N]",
+        help="only documents whose source contains one of the names, every N-th of them",
+    )
     s.add_argument("--mix", type=parse_mix, metavar="KIND=SHARE,…", help="shares of rows, e.g. prose=0.1,cloze=0.9")
     s.add_argument("--row-tokens", type=int, default=PROSE_TOKENS, help="tokens in a row of prose")
     s.add_argument("--unanswerable", type=float, default=0.25, help="share of questions put to a wrong passage")
     s.add_argument("--short", type=float, default=0.75, help="share of passages cut to the answer's sentence and a few")
+    s.add_argument("--paragraphs", type=float, default=0.0, help="share of clozes over the questions' own paragraphs")
+    s.add_argument("--changed", type=float, default=0.0, help="share of questions with other names and numbers")
     s.add_argument("--heldout", nargs="*", type=Path, default=[], help="prose shards for bits per byte")
     s.add_argument("--heldout-questions", nargs="*", type=Path, default=[], help="question sets for the reading loss")
     s.add_argument("--without", nargs="*", type=Path, default=[], help="leave out what shares 13 words with these")

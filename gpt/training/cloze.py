@@ -12,20 +12,15 @@ import random
 import re
 from dataclasses import dataclass
 
+from gpt.training.asking import EN_STOP, ask_chinese, ask_english
+
 SENTENCE = re.compile(r"[^.!?。！？；\n]+(?:[.!?。！？；]+[”’」』\"')\]]*|\n|$)")
 # Capitalised names, dates and numbers with their unit, quoted terms.
 EN_ENTITY = re.compile(
-    r"(?:[A-Z][\w'’-]+(?:\s+(?:of|the|and|de|von|[A-Z][\w'’-]+))*\s+[A-Z][\w'’-]+|[A-Z][\w'’-]+)"
-    r"|\$?\d[\d,.]*(?:\s*(?:%|percent|million|billion|years?|days?|miles?|km|[a-z]+))?"
+    r"(?:(?:\d{1,2} )?[A-Z][\w'’-]+(?:\s+(?:of|the|and|de|von|[A-Z][\w'’-]+))*\s+[A-Z][\w'’-]+|[A-Z][\w'’-]+)"
+    r"(?: \d{1,2}(?:, \d{4})?\b)?"
+    r"|\$?\d(?:[\d,.]*\d)?(?:\s*%|\s(?:percent|million|billion|thousand)\b)?"
     r"|“[^”]{2,60}”|\"[^\"]{2,60}\""
-)
-EN_STOP = frozenset(
-    "a an the of to in on at by for from with as and or but is are was were be been being it its this that these "
-    "those he she they we you i his her their our your my him them us me not no do does did have has had will would "
-    "can could may might must shall should than then there here which who whom whose what when where why how if so "
-    "such into over "
-    "under about after before between through during without within also only just very more most some any all each "
-    "both other another one two".split()
 )
 EN_WORD = re.compile(r"[\w'’-]+")
 ZH_ENTITY = re.compile(
@@ -34,7 +29,6 @@ ZH_ENTITY = re.compile(
 )
 ZH_RUN = re.compile(r"[\u4e00-\u9fff·A-Za-z0-9]{2,24}")
 ZH_FUNCTION = re.compile(r"[的了是在和与于被把从由对为及等并而但也都就有这那其将以或者所之着过]")
-NUMBER = re.compile(r"^\W*\d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +51,8 @@ def make_cloze(text: str, language: str, rng: random.Random, *, size: int, recur
         rng.shuffle(spans)
         for a, b in spans[:8]:
             answer = passage[start + a : start + b]
-            question = ask(passage[start:end], a, b, language, rng)
+            ask = ask_chinese if language == "zh" else ask_english
+            question = ask(passage[start : start + a], answer, passage[start + b : end], rng)
             if question is None:
                 continue
             if not want_recurring:
@@ -124,56 +119,3 @@ def answer_spans(sentence: str, language: str) -> list[tuple[int, int]]:
     if run_start is not None and count <= 5:
         spans.append((run_start, run_end))
     return spans
-
-
-def ask(sentence: str, a: int, b: int, language: str, rng: random.Random) -> str | None:
-    """Turn ``sentence`` into a question about ``sentence[a:b]``; None when too little of it remains to ask with."""
-    left, right, answer = sentence[:a].strip(), sentence[b:].strip(), sentence[a:b]
-    if language == "zh":
-        return _ask_chinese(left, right, answer, rng)
-    left_words = [w for w in left.split() if rng.random() > 0.12][-rng.randint(3, 14) :]
-    right_words = [w for w in right.rstrip(".!? ").split() if rng.random() > 0.12][: rng.randint(3, 14)]
-    if len(left_words) + len(right_words) < 3:
-        return None
-    if NUMBER.match(answer):
-        asks = ["when", "how many", "how much", "what year", "what"]
-    elif answer[:1].isupper():
-        asks = ["who", "what", "which", "where"]
-    else:
-        asks = ["what", "what", "how", "which", "why"]
-    wh = rng.choice(asks)
-    form = rng.random()
-    if form < 0.3:
-        words = [*left_words, wh, *right_words]
-    elif form < 0.7:
-        words = [wh, *right_words, *left_words] if rng.random() < 0.5 else [wh, *left_words, *right_words]
-    else:
-        words = [w for w in left_words + right_words if w.lower() not in EN_STOP or rng.random() < 0.3]
-        if rng.random() < 0.5:
-            rng.shuffle(words)
-        words = [wh, *words]
-    question = " ".join(words).strip(" ,;:")
-    return question[:1].upper() + question[1:] + ("?" if rng.random() < 0.9 else "")
-
-
-def _ask_chinese(left: str, right: str, answer: str, rng: random.Random) -> str | None:
-    clauses = re.split(r"[，、,；：:]", left)
-    left = "".join(clauses[-rng.randint(1, 3) :])[-rng.randint(8, 30) :]
-    clauses = re.split(r"[，、,；：:。！？]", right)
-    right = "".join(clauses[: rng.randint(1, 2)])[: rng.randint(6, 30)]
-    if len(left) + len(right) < 4:
-        return None
-    if NUMBER.match(answer):
-        asks = ["多少", "哪一年", "几", "什么时候"] if "年" not in answer else ["哪一年", "什么时候", "何时"]
-    else:
-        asks = ["什么", "谁", "哪里", "哪个", "什么"]
-    wh = rng.choice(asks)
-    form = rng.random()
-    if form < 0.5:
-        question = left + wh + right
-    elif form < 0.8:
-        question = (left + right if rng.random() < 0.7 else right + left) + rng.choice(["是", "的是", ""]) + wh
-    else:
-        pieces = [p for p in re.findall(r"[\u4e00-\u9fff]{1,3}|\w+", left + right) if rng.random() > 0.15]
-        question = "".join(pieces) + wh
-    return question + ("？" if rng.random() < 0.85 else "")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,14 +59,27 @@ def _lines(path: Path) -> Iterator[str]:
             yield from lines
 
 
-def stream_prose(paths: Sequence[Path], every: int = 1, longest: int = 200_000) -> Iterator[Prose]:
-    """Every ``every``-th document of the shards, cut at ``longest`` characters; ValueError on a damaged shard."""
+def stream_prose(
+    paths: Sequence[Path], every: int = 1, longest: int = 200_000, sources: Mapping[str, int] | None = None
+) -> Iterator[Prose]:
+    """Every ``every``-th document of the shards, cut at ``longest`` characters; ValueError on a damaged shard.
+
+    ``sources`` keeps the documents alone whose field "source" contains one of its keys, every n-th of them.
+    """
+    seen: Counter[str] = Counter()
     for path in paths:
         try:
             for number, line in enumerate(_lines(path)):
-                if number % every == 0:
-                    text = json.loads(line)["text"][:longest]
-                    yield Prose(text, language_of(text))
+                if number % every:
+                    continue
+                document = json.loads(line)
+                if sources:
+                    name = next((part for part in sources if part in document.get("source", "")), None)
+                    seen[str(name)] += 1
+                    if name is None or seen[name] % sources[name]:
+                        continue
+                text = document["text"][:longest]
+                yield Prose(text, language_of(text))
         except FileNotFoundError:
             raise ValueError(f"the corpus shard {path} does not exist") from None
         except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from gpt.grounding import ANSWER_TOKENS, PASSAGE_TOKENS, prompt_ids, prompt_kinds
 from gpt.tokenizer import Tokenizer
+from gpt.training.changing import Names
 from gpt.training.cloze import Item, make_cloze, window
 from gpt.training.corpus import Prose, Question, QuestionSet
 from gpt.training.packing import Packed, quotas, tokenise
@@ -82,6 +83,8 @@ class Mixture:
     """Draws rows. Batch ``step`` depends on the seed and the step alone, so a resumed run sees the same rows.
 
     ``weights`` are the shares of rows of prose, of clozes and of questions; prose rows have ``row_tokens`` tokens.
+    ``paragraphs`` is the share of clozes over paragraphs that the questions are about, ``changed`` the share of
+    questions with other names and numbers (``gpt/training/changing.py``).
     ``cache`` is a folder where tokenised prose may be kept.
     """
 
@@ -94,6 +97,8 @@ class Mixture:
         weights: dict[str, float],
         unanswerable: float,
         short: float = 0.0,
+        paragraphs: float = 0.0,
+        changed: float = 0.0,
         seed: int,
         row_tokens: int = PROSE_TOKENS,
         cache: Path | None = None,
@@ -103,10 +108,16 @@ class Mixture:
         if min(weights.values()) < 0 or not sum(weights.values()):
             raise ValueError(f"the shares of a mixture must not be negative, nor all 0: {weights}")
         self.tokenizer, self.seed, self.unanswerable, self.short = tokenizer, seed, unanswerable, short
+        self.paragraphs, self.changed = paragraphs, changed
+        self.asked = {lang: [p for s in questions if s.language == lang for p in s.paragraphs] for lang in ("en", "zh")}
+        self.names = Names(p for s in questions if s.language == "en" for p in s.paragraphs) if changed else None
         self.weights = [weights.get(kind, 0.0) for kind in KINDS_OF_ROWS]
         self.prose = {lang: [p for p in prose if p.language == lang and len(p.text) > 200] for lang in ("en", "zh")}
         self.lengths = {lang: [len(p.text) for p in docs] for lang, docs in self.prose.items()}
-        self.questions = [(s, q) for s in questions for q in s.questions]
+        self.questions = [
+            [(s, q) for s in questions if s.language == lang for q in s.questions]
+            for lang in sorted({s.language for s in questions if s.questions})
+        ]
         self.negatives = {id(s): _by_article(s) for s in questions}
         there = {"prose": prose, "cloze": self.prose["en"] or self.prose["zh"], "questions": self.questions}
         for kind, needed in there.items():
@@ -132,6 +143,8 @@ class Mixture:
 
     def _document(self, rng: random.Random) -> Prose:
         language = rng.choice([lang for lang in ("en", "zh") if self.prose[lang]])
+        if self.asked[language] and rng.random() < self.paragraphs:
+            return Prose(rng.choice(self.asked[language]), language)
         return rng.choices(self.prose[language], self.lengths[language])[0]
 
     def _draw(self, kind: str, rng: random.Random) -> Row:
@@ -159,7 +172,7 @@ class Mixture:
         return reading_row(self.tokenizer, item, rng)
 
     def _question_row(self, rng: random.Random) -> Row | None:
-        questions, q = rng.choice(self.questions)
+        questions, q = rng.choice(rng.choice(self.questions))  # a language first: half of the rows are Chinese
         if q.answers and rng.random() < self.unanswerable:
             return self._negative_row(questions, q, rng)
         answer = rng.choice(q.answers) if q.answers else None
@@ -171,6 +184,8 @@ class Mixture:
         if rng.random() < self.short:
             words = _words(question)
             passage, answer = around(passage, answer, rng, lambda sentence: len(words & _split(sentence)))
+        if self.names is not None and rng.random() < self.changed:
+            return reading_row(self.tokenizer, self.names.change(Item(question, passage, answer), rng), rng)
         return reading_row(self.tokenizer, Item(question, passage, answer), rng)
 
     def _negative_row(self, questions: QuestionSet, q: Question, rng: random.Random) -> Row | None:

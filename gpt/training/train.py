@@ -65,7 +65,7 @@ def prepare(args: argparse.Namespace) -> tuple[GPT, Tokenizer]:
 def mixture_of(args: argparse.Namespace, model: GPT, tokenizer: Tokenizer) -> Mixture:
     """The rows that ``--prose``, ``--questions`` and ``--mix`` ask for; ValueError when there are none."""
     without = Without(args.without) if args.without else None
-    stream = stream_prose(args.prose, args.every)
+    stream = stream_prose(args.prose, args.every, sources=dict(args.sources))
     prose = list(without.prose(stream) if without else stream)
     questions = [read_questions(path) for path in args.questions]
     if without:
@@ -88,6 +88,8 @@ def mixture_of(args: argparse.Namespace, model: GPT, tokenizer: Tokenizer) -> Mi
         weights=weights,
         unanswerable=args.unanswerable,
         short=args.short,
+        paragraphs=args.paragraphs,
+        changed=args.changed,
         seed=args.seed,
         row_tokens=args.row_tokens,
         cache=args.out,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -70,3 +73,17 @@ def test_the_candidates() -> None:
 )
 def test_more_threads_must_save_a_tenth(spent: dict[int, float], wanted: int) -> None:
     assert fewest(spent) == wanted
+
+
+@pytest.mark.parametrize("package", ["gpt", "ingest"])
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [({}, "2000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "None")],
+)
+def test_waiting_threads_soon_sleep_unless_the_environment_says_otherwise(
+    package: str, given: dict[str, str], expected: str
+) -> None:
+    rest = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    code = f"import {package}, os; print(os.environ.get('GOMP_SPINCOUNT'))"
+    done = subprocess.run([sys.executable, "-c", code], env=rest | given, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == expected
