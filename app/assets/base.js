@@ -8,6 +8,17 @@
   const read = (key) => { try { return localStorage.getItem(`openbook.${key}`); } catch (error) { return null; } };
   const keep = (key, value) => { try { localStorage.setItem(`openbook.${key}`, value); } catch (error) { /* storage may be off */ } };
   const tell = (name, detail) => document.dispatchEvent(new CustomEvent(`ob:${name}`, { detail }));
+  const clip = async (text) => { // to the clipboard
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch (error) { // a page served without https has none
+      const area = document.body.appendChild(document.createElement("textarea"));
+      area.value = text;
+      area.select();
+      document.execCommand("copy");
+      area.remove();
+    }
+  };
   const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
   // ---- language: the saved choice, else the browser's
@@ -193,7 +204,7 @@
   paint();
   arrange();
   window.openbook = {
-    $, all, read, keep, tell, put, translate, column, sheet, narrow, tab, view, calm, replies: {},
+    $, all, read, keep, tell, put, translate, column, sheet, narrow, tab, view, calm, clip, replies: {},
     root, settled: (run) => settlers.push(run), send: (name, data) => window.openbookSend && window.openbookSend(name, data),
   };
   if (document.body) watch();

@@ -45,15 +45,7 @@
     const zh = document.documentElement.dataset.ui === "zh";
     const where = page ? `${place}, ${file}, p. ${page}` : `${place}, ${file}`;
     const text = zh ? `「${words}」——${where}` : `“${words}” — ${where}`;
-    try {
-      await navigator.clipboard.writeText(text);
-    } catch (error) { // a page served without https has no clipboard
-      const area = document.body.appendChild(document.createElement("textarea"));
-      area.value = text;
-      area.select();
-      document.execCommand("copy");
-      area.remove();
-    }
+    await window.openbook.clip(text);
     button.dataset.copied = "1";
     setTimeout(() => { button.dataset.copied = "0"; }, 1500);
   };

@@ -1,7 +1,7 @@
 // The conversation: citations, copying, editing a question, thumbs, and a scroll position that stays where it is read.
 (() => {
   "use strict";
-  const { $, all, root, calm, tell } = window.openbook;
+  const { $, all, root, calm, clip, tell } = window.openbook;
 
   // ---- the passages of one answer at a time
   let selected = null; // the turn whose passages are shown; null: the newest
@@ -45,15 +45,7 @@
   const copy = async (answer) => {
     if (!answer || !$(".ob-body, .ob-refusal", answer)) return;
     const text = said(answer);
-    try {
-      await navigator.clipboard.writeText(text);
-    } catch (error) { // a page served without https has no clipboard
-      const area = document.body.appendChild(document.createElement("textarea"));
-      area.value = text;
-      area.select();
-      document.execCommand("copy");
-      area.remove();
-    }
+    await clip(text);
     const button = $(".ob-copy", answer);
     if (!button) return;
     button.dataset.copied = "1";

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,3 +26,15 @@ class Asked:
     what: What = "documents"
     form: str = ""
     named: bool = False
+
+
+def first(
+    bare: str, opening: re.Pattern[str], chat: re.Pattern[str], readings: Sequence[Callable[[str], Asked | None]]
+) -> Asked | None:
+    """What the first of ``readings`` that knows the question says, without its polite ``opening``; None where it is
+    about the ``chat`` itself."""
+    while opened := opening.match(bare):
+        bare = bare[opened.end() :]
+    if not bare or chat.search(bare):
+        return None
+    return next((asked for read in readings if (asked := read(bare))), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 
-from rag.overview.asked import Asked
+from rag.overview.asked import Asked, first
 
 _DOC = r"(?:文档|文件|资料|材料|文章|报告|手册|书籍|书|笔记|文集|论文|合同|语料|内容|文本|文库|资料库|知识库|文档库|文件夹|合集|集合)"
 _OWN = r"(?:这些|这个|这份|这篇|这本|这批|那些|全部|所有|整个|我的|我们的|上传的|本|全|上述|以上|库里的|库中的|的|里|中|里面|当中|们)"
@@ -66,11 +66,7 @@ def recognise(question: str) -> Asked | None:
     """What a Chinese question asks of the whole collection; None for an ordinary one."""
     bare = "".join(question.split()) if not re.search(r"[A-Za-z]\s+[A-Za-z]", question) else " ".join(question.split())
     bare = bare.strip(" ？?。.!！")
-    while opened := _OPEN.match(bare):
-        bare = bare[opened.end() :]
-    if not bare or _CHAT.search(bare):
-        return None
-    return _count(bare) or _compare(bare) or _summary(bare)
+    return first(bare, _OPEN, _CHAT, (_count, _compare, _summary))
 
 
 def _summary(bare: str) -> Asked | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 
-from rag.overview.asked import Asked
+from rag.overview.asked import Asked, first
 
 _DOC = (
     r"(?:documents?|docs?|files?|texts?|notes?|papers?|articles?|reports?|books?|manuals?|pages?|collections?|corpus|"
@@ -71,11 +71,7 @@ _IN_DOC = re.compile(rf"\s+(?:in|across|throughout)\s+(?:{_OWN}\s+)+{_DOC}$", re
 def recognise(question: str) -> Asked | None:
     """What an English question asks of the whole collection; None for an ordinary one."""
     bare = " ".join(question.split()).strip(" ?.!")
-    while opened := _OPEN.match(bare):
-        bare = bare[opened.end() :]
-    if not bare or _CHAT.search(bare):
-        return None
-    return _count(bare) or _compare(bare) or _summary(bare)
+    return first(bare, _OPEN, _CHAT, (_count, _compare, _summary))
 
 
 def _summary(bare: str) -> Asked | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,27 +13,14 @@ from ingest.encode import Encoder
 from ingest.pipeline import ingest
 from ingest.report import Event
 from ingest.store import Store
-from tests.ingest.tiny_encoder import write_static
+from tests.ingest.tiny_encoder import CountingEncoder, write_static
 
 FILES = 40
 
 
-class CountingEncoder(Encoder):
-    """An encoder that remembers every text it was given."""
-
-    seen: list[str]
-
-    def encode_documents(self, texts: Any, *, progress: Any = None) -> Any:
-        self.seen.extend(texts)
-        return super().encode_documents(texts, progress=progress)
-
-
 @pytest.fixture
 def encoder(tmp_path: Path) -> CountingEncoder:
-    counting = CountingEncoder.load(str(write_static(tmp_path / "encoder")))
-    assert isinstance(counting, CountingEncoder)
-    counting.seen = []
-    return counting
+    return CountingEncoder.made(tmp_path / "encoder")
 
 
 @pytest.fixture

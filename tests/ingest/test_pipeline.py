@@ -14,34 +14,20 @@ import pytest
 
 from ingest import pipeline
 from ingest.batch import audit
-from ingest.encode import Encoder
 from ingest.pipeline import ingest, remove
 from ingest.report import Event, IngestReport
 from ingest.sandbox import ParserPool
 from ingest.split import split
 from ingest.store import Store, StoreBusy, StoreError
 from ingest.types import Chunk, IngestError, Omission, ParsedDocument, Section
-from tests.ingest.tiny_encoder import write_static
+from tests.ingest.tiny_encoder import CountingEncoder, write_static
 
 LONG = "\n\n".join(f"Paragraph {n} tells of the red fish number {n} in the blue sky. " * 8 for n in range(12))
 
 
-class CountingEncoder(Encoder):
-    """An encoder that remembers every text it was given."""
-
-    seen: list[str]
-
-    def encode_documents(self, texts, *, progress=None):  # type: ignore[no-untyped-def]
-        self.seen.extend(texts)
-        return super().encode_documents(texts, progress=progress)
-
-
 @pytest.fixture
 def encoder(tmp_path: Path) -> CountingEncoder:
-    counting = CountingEncoder.load(str(write_static(tmp_path / "encoder")))
-    assert isinstance(counting, CountingEncoder)
-    counting.seen = []
-    return counting
+    return CountingEncoder.made(tmp_path / "encoder")
 
 
 @pytest.fixture

@@ -4,31 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
 
 import pytest
 
 from app.job import Event
 from app.jobs import Jobs
 from rag.types import Cancelled
-from tests.app.job_samples import ANSWER, SOURCE, Clock, Gated, kinds, until
-
-
-@pytest.fixture
-def chain() -> Gated:
-    return Gated()
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def queue(clock: Clock) -> Iterator[Jobs]:
-    queue = Jobs(clock=clock)
-    yield queue
-    queue.close()
+from tests.app.job_samples import ANSWER, SOURCE, Gated, kinds, until
 
 
 def test_an_answer_and_its_events(queue: Jobs, chain: Gated) -> None:

@@ -16,23 +16,6 @@ from rag.types import RagError
 from tests.app.job_samples import ANSWER, Clock, Gated, kinds, until
 
 
-@pytest.fixture
-def chain() -> Gated:
-    return Gated()
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def queue(clock: Clock) -> Iterator[Jobs]:
-    queue = Jobs(clock=clock)
-    yield queue
-    queue.close()
-
-
 def test_nobody_reads_any_more(queue: Jobs, chain: Gated, clock: Clock) -> None:
     job = queue.submit("ann", {"question": "q"}, chain, keep=20)
     reader = job.events()
