@@ -117,6 +117,7 @@ def test_settings_are_sent_and_remembered(
     page.click("#ob-settings-open")
     page.click("[data-reset]")
     page.click("#ob-new")
+    page.wait_for_selector(".ob-foot", state="detached")  # of the conversation before
     ask(page, "bridge?")
     page.wait_for_selector(".ob-foot")
     assert (chain.asked[-1]["mode"], chain.asked[-1]["temperature"]) == ("quote", 0)

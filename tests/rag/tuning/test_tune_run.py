@@ -9,8 +9,11 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load, load_file
 
 from gpt.training.adapt import Rates
 from ingest.pipeline import ingest
@@ -83,6 +86,26 @@ def test_forgetting_other_texts_is_reason_enough(home: Path, monkeypatch: pytest
     figures = tune(home / "store", steps=20, rates=FAST)
     assert not figures["kept"] and "other texts" in figures["reason"]
     assert kept.find_tuned(home / "store") is None
+
+
+def test_half_of_the_change_is_tried_when_all_of_it_is_too_much(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    judge, tried = check.judge, []
+
+    def refuse_the_first(*scores: Any) -> check.Verdict:
+        tried.append((home / "store" / kept.FOLDER / kept.SCRATCH / "model.safetensors").read_bytes())
+        return check.Verdict(len(tried) == 2, "it forgot too much", judge(*scores).figures)
+
+    monkeypatch.setattr(check, "judge", refuse_the_first)
+    figures = tune(home / "store", steps=20, rates=FAST)
+    assert figures["kept"] and figures["share"] == 0.5 and len(tried) == 2
+    start = load_file(home / "bundled" / "model.safetensors")
+    all_of_it, half = load(tried[0]), load(tried[1])
+    moved = 0
+    for name, weights in start.items():
+        middle = (weights.float() + all_of_it[name].float()) / 2
+        assert torch.allclose(half[name].float(), middle, rtol=2e-2, atol=2e-3), name
+        moved += not torch.equal(weights.float(), half[name].float())
+    assert moved > 3
 
 
 def run_in_the_background(home: Path) -> subprocess.Popen[str]:
