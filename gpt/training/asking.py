@@ -30,7 +30,7 @@ _SAYS = re.compile(r"^(?:said|says|wrote|writes|told|asked|argued|believed|thoug
 _PLACE_BEFORE = frozenset("in at near from to into across around throughout outside".split())
 _AUXILIARY = frozenset("is are was were has had have can could will would may might must should does did do".split())
 _ZH_PLACE = re.compile(r"[国省市县州区镇村岛山江河湖海城洲港路街]$")
-_ZH_DATE = re.compile(r"\d+(?:年|月|日|世纪)|[一二三四五六七八九十]+(?:月|世纪)|[世]纪")
+_ZH_DATE = re.compile(r"\d+[年月日]|[一二三四五六七八九十]+月|世纪")
 _ZH_NUMBER = re.compile(r"^\W*[\d一二三四五六七八九十百千万两]")
 _ZH_PERSON = re.compile(
     r"^[王李张刘陈杨黄赵吴周徐孙马朱胡郭何高林罗郑梁谢宋唐许韩冯邓曹彭曾萧田董袁潘蒋蔡余杜叶程苏魏吕丁任沈姚卢"

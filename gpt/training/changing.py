@@ -1,6 +1,6 @@
 """Questions with other names and numbers, so that a small set of questions is not learned by heart.
 
-After nine passes over the English questions the shipped reader's loss of an answer's start was 1.74 nats on them and
+After nine passes over the English questions the second version's loss of an answer's start was 1.74 nats on them and
 2.98 on others. A passage in which Tesla has become Lisbon and 1884 has become 1902, everywhere and in question and
 answer alike, asks for the same reading and cannot be answered from memory (counterfactual augmentation, Longpre et al.
 2021). Names that follow "in", "at" or "from" are exchanged among themselves, so that places stay places.

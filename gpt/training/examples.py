@@ -184,9 +184,10 @@ class Mixture:
         if rng.random() < self.short:
             words = _words(question)
             passage, answer = around(passage, answer, rng, lambda sentence: len(words & _split(sentence)))
+        item = Item(question, passage, answer)
         if self.names is not None and rng.random() < self.changed:
-            return reading_row(self.tokenizer, self.names.change(Item(question, passage, answer), rng), rng)
-        return reading_row(self.tokenizer, Item(question, passage, answer), rng)
+            item = self.names.change(item, rng)
+        return reading_row(self.tokenizer, item, rng)
 
     def _negative_row(self, questions: QuestionSet, q: Question, rng: random.Random) -> Row | None:
         """The same question over the paragraph that shares most words with it and does not hold its answer."""
