@@ -19,6 +19,7 @@ TRAINING = {
     "train": "pre-train from random weights",
     "tune": "tune trained weights for reading",
     "reward": "tune further by the reward of the answers given",
+    "mean": "the mean of models tuned from the same weights",
     "overlap": "what training files share with evaluation files",
 }
 

@@ -145,8 +145,9 @@ class WeightedQuestion:
         weights = {}
         for term in sorted(wanted):
             weights[term] = _rarity(term, sets)
-            # A character says less than the pair it stands in, and every pair brings its characters along.
-            if lang == "zh" and len(term) == 1:
+            # A character says less than the pair it stands in, and every pair brings its characters along. A digit or
+            # a letter stands alone: 0 in "温度为 0 时".
+            if lang == "zh" and len(term) == 1 and not term.isascii():
                 weights[term] *= 0.5
         return cls(question, lang, weights, _pair_set(question), kind_asked(question))
 

@@ -46,7 +46,7 @@ def parse_mix(text: str) -> dict[str, float]:
 
 
 def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(prog="python -m gpt", description="Train a GPT: tokenizer, train, tune, reward.")
+    p = argparse.ArgumentParser(prog="python -m gpt", description="Train a GPT: tokenizer, train, tune, reward, mean.")
     sub = p.add_subparsers(dest="stage", required=True)
     t = sub.add_parser("tokenizer", help="learn a byte-level BPE vocabulary")
     t.add_argument("--prose", nargs="*", type=Path, default=[])
@@ -66,6 +66,9 @@ def parser() -> argparse.ArgumentParser:
         if stage == "reward":
             s.add_argument("--supervised", type=float, default=0.1, help="weight of the usual loss beside the reward")
             s.add_argument("--starts", type=int, default=8, help="starts of answers that are weighed for each question")
+    m = sub.add_parser("mean", help="the mean of models tuned from the same weights")
+    m.add_argument("--models", nargs="+", type=Path, required=True, metavar="FOLDER")
+    m.add_argument("--out", type=Path, required=True, help="folder of the mean")
     o = sub.add_parser("overlap", help="what training files share with evaluation files")
     o.add_argument("--train", nargs="+", type=Path, required=True, metavar="FILE", help="shards or question sets")
     o.add_argument("--evaluation", nargs="+", type=Path, required=True, metavar="FILE", help="shards or question sets")
@@ -93,6 +96,7 @@ def _data(s: argparse.ArgumentParser) -> None:
     s.add_argument("--short", type=float, default=0.75, help="share of passages cut to the answer's sentence and a few")
     s.add_argument("--paragraphs", type=float, default=0.0, help="share of clozes over the questions' own paragraphs")
     s.add_argument("--changed", type=float, default=0.0, help="share of questions with other names and numbers")
+    s.add_argument("--holes", type=float, default=0.0, help="share of the tokens of questions and passages to hide")
     s.add_argument("--heldout", nargs="*", type=Path, default=[], help="prose shards for bits per byte")
     s.add_argument("--heldout-questions", nargs="*", type=Path, default=[], help="question sets for the reading loss")
     s.add_argument("--without", nargs="*", type=Path, default=[], help="leave out what shares 13 words with these")

@@ -1,4 +1,4 @@
-"""Reads training text: prose shards (JSON lines, plain or zstd) and question sets (SQuAD's JSON)."""
+"""Reads training text: prose shards (JSON lines, plain or zstd) and question sets (SQuAD's JSON, instructions)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from gpt.training.instructions import extract
 
 HAN = re.compile(r"[\u3400-\u9fff]")
 
@@ -94,7 +96,10 @@ def read_prose(paths: Sequence[Path], every: int = 1, longest: int = 200_000) ->
 
 
 def read_questions(path: Path) -> QuestionSet:
-    """One SQuAD-style file; answers whose offsets do not match the paragraph are a ValueError."""
+    """One SQuAD-style file, or JSON lines of instructions (``gpt/training/instructions.py``); ValueError where answers
+    do not stand at their offsets and for what is neither."""
+    if ".jsonl" in path.suffixes:
+        return _read_instructions(path)
     try:
         data = json.loads(path.read_text(encoding="utf-8"))["data"]
     except FileNotFoundError:
@@ -118,4 +123,25 @@ def read_questions(path: Path) -> QuestionSet:
                 result.questions.append(Question(qa["question"], index, spans))
     if result.paragraphs:
         result.language = language_of("".join(result.paragraphs[:3]))
+    return result
+
+
+def _read_instructions(path: Path) -> QuestionSet:
+    result, seen = QuestionSet(language="en"), set()
+    try:
+        for line in _lines(path):
+            pair = json.loads(line)
+            asked = extract(pair["task"], pair["prompt"], pair["completion"])
+            if asked is None or (asked.question, asked.passage) in seen:
+                continue
+            seen.add((asked.question, asked.passage))
+            if asked.passage not in result.paragraphs:
+                result.articles.append(len(result.paragraphs))
+                result.paragraphs.append(asked.passage)
+            answers = () if asked.answer is None else (asked.answer,)
+            result.questions.append(Question(asked.question, result.paragraphs.index(asked.passage), answers))
+    except FileNotFoundError:
+        raise ValueError(f"the instruction set {path} does not exist") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is not an instruction set ({type(error).__name__}: {error})") from None
     return result

@@ -55,10 +55,17 @@ def grounded_row(
     return Row([*prompt, *passage[first:last]], len(prompt), kinds, len(prompt) - 1 - len(passage) + first)
 
 
-def reading_row(tokenizer: Tokenizer, item: Item, rng: random.Random) -> Row | None:
-    """The row of an item. A passage over the limit is cut to a window around its answer; None for a long answer."""
+def reading_row(tokenizer: Tokenizer, item: Item, rng: random.Random, holes: float = 0.0) -> Row | None:
+    """The row of an item. A passage over the limit is cut to a window around its answer; None for a long answer.
+
+    ``holes`` is the chance of each token of question and passage, the answer's aside, to be hidden by <pad>.
+    """
     encoded = tokenizer.encode_spans(item.passage)
     ids, question = encoded.ids, tokenizer.encode(item.question)
+    if holes:
+        kept = token_span(encoded.spans, *item.answer) if item.answer else (0, 0)
+        ids = [t if kept[0] <= i < kept[1] or rng.random() >= holes else tokenizer.pad for i, t in enumerate(ids)]
+        question = [t if rng.random() >= holes else tokenizer.pad for t in question]
     if item.answer is None:
         start = rng.randrange(max(1, len(ids) - PASSAGE_TOKENS + 1))
         return grounded_row(tokenizer, question, ids[start : start + PASSAGE_TOKENS], None)
@@ -84,7 +91,7 @@ class Mixture:
 
     ``weights`` are the shares of rows of prose, of clozes and of questions; prose rows have ``row_tokens`` tokens.
     ``paragraphs`` is the share of clozes over paragraphs that the questions are about, ``changed`` the share of
-    questions with other names and numbers (``gpt/training/changing.py``).
+    questions with other names and numbers (``gpt/training/changing.py``), ``holes`` the share of hidden tokens.
     ``cache`` is a folder where tokenised prose may be kept.
     """
 
@@ -99,6 +106,7 @@ class Mixture:
         short: float = 0.0,
         paragraphs: float = 0.0,
         changed: float = 0.0,
+        holes: float = 0.0,
         seed: int,
         row_tokens: int = PROSE_TOKENS,
         cache: Path | None = None,
@@ -108,7 +116,7 @@ class Mixture:
         if min(weights.values()) < 0 or not sum(weights.values()):
             raise ValueError(f"the shares of a mixture must not be negative, nor all 0: {weights}")
         self.tokenizer, self.seed, self.unanswerable, self.short = tokenizer, seed, unanswerable, short
-        self.paragraphs, self.changed = paragraphs, changed
+        self.paragraphs, self.changed, self.holes = paragraphs, changed, holes
         self.asked = {lang: [p for s in questions if s.language == lang for p in s.paragraphs] for lang in ("en", "zh")}
         self.names = Names(p for s in questions if s.language == "en" for p in s.paragraphs) if changed else None
         self.weights = [weights.get(kind, 0.0) for kind in KINDS_OF_ROWS]
@@ -169,7 +177,7 @@ class Mixture:
             other = window(document.text, size, rng)
             if item.passage[slice(*item.answer)] not in other:
                 item = Item(item.question, other, None)
-        return reading_row(self.tokenizer, item, rng)
+        return reading_row(self.tokenizer, item, rng, self.holes)
 
     def _question_row(self, rng: random.Random) -> Row | None:
         questions, q = rng.choice(rng.choice(self.questions))  # a language first: half of the rows are Chinese
@@ -187,7 +195,7 @@ class Mixture:
         item = Item(question, passage, answer)
         if self.names is not None and rng.random() < self.changed:
             item = self.names.change(item, rng)
-        return reading_row(self.tokenizer, item, rng)
+        return reading_row(self.tokenizer, item, rng, self.holes)
 
     def _negative_row(self, questions: QuestionSet, q: Question, rng: random.Random) -> Row | None:
         """The same question over the paragraph that shares most words with it and does not hold its answer."""

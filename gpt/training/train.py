@@ -23,6 +23,7 @@ from gpt.training.examples import Mixture
 from gpt.training.heldout import Heldout
 from gpt.training.overlap import Without, compare, table
 from gpt.training.processes import Processes
+from gpt.training.soup import mean_of
 from gpt.training.trainer import Trainer
 
 
@@ -90,6 +91,7 @@ def mixture_of(args: argparse.Namespace, model: GPT, tokenizer: Tokenizer) -> Mi
         short=args.short,
         paragraphs=args.paragraphs,
         changed=args.changed,
+        holes=args.holes,
         seed=args.seed,
         row_tokens=args.row_tokens,
         cache=args.out,
@@ -112,6 +114,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if args.stage == "tokenizer":
             learn_tokenizer(args)
+            return 0
+        if args.stage == "mean":
+            mean_of(args.models, args.out)
             return 0
         if args.stage == "overlap":
             overlap(args)

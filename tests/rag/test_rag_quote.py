@@ -149,3 +149,10 @@ def test_a_heading_is_never_quoted_but_speaks_for_what_stands_under_it() -> None
     scored = quoter.score("How tall is the lighthouse?", given, [text])
     assert [c.text for c in scored.candidates] == ["It rises 42 metres above the rock.", "Its lamp turns slowly."]
     assert quoter.quote(scored, given).citations[0].quote.startswith("It rises 42 metres")
+
+
+def test_a_lone_digit_weighs_as_much_as_a_pair_of_characters() -> None:
+    """It belongs to no pair, unlike a Chinese character: "温度为 0 时" is about 0."""
+    asked = WeightedQuestion.build("温度为 0 时会怎样？", ["温度为 0 时", "别的段落"])
+    assert asked.weights["0"] == pytest.approx(asked.weights["温度"])
+    assert asked.weights["温"] == pytest.approx(asked.weights["温度"] / 2)
