@@ -126,6 +126,16 @@ def read_questions(path: Path) -> QuestionSet:
     return result
 
 
+def holds_questions(path: Path) -> bool:
+    """Whether a file is a question set or an instruction set rather than a shard of prose."""
+    if path.suffix == ".json":
+        return True
+    try:
+        return "prompt" in json.loads(next(_lines(path), "{}"))
+    except Exception:  # zstandard's own error type too; what is wrong is said by whoever reads it
+        return False
+
+
 def _read_instructions(path: Path) -> QuestionSet:
     result, seen = QuestionSet(language="en"), set()
     try:
@@ -142,6 +152,6 @@ def _read_instructions(path: Path) -> QuestionSet:
             result.questions.append(Question(asked.question, result.paragraphs.index(asked.passage), answers))
     except FileNotFoundError:
         raise ValueError(f"the instruction set {path} does not exist") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
+    except Exception as error:  # zstandard's own error type, where the package is there
         raise ValueError(f"{path} is not an instruction set ({type(error).__name__}: {error})") from None
     return result

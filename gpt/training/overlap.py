@@ -19,7 +19,16 @@ from typing import Any
 
 import numpy as np
 
-from gpt.training.corpus import HAN, Prose, Question, QuestionSet, language_of, read_questions, stream_prose
+from gpt.training.corpus import (
+    HAN,
+    Prose,
+    Question,
+    QuestionSet,
+    holds_questions,
+    language_of,
+    read_questions,
+    stream_prose,
+)
 
 WORDS, CHARACTERS = 13, 13  # units of a run in English and in Chinese
 EXAMPLES = 3  # longest shared runs that are shown for each pair of files
@@ -149,7 +158,7 @@ def _joined(pieces: Sequence[str]) -> str:
 
 def documents(path: Path) -> Iterator[list[str]]:
     """The texts of each document: a shard's document, or a question set's paragraph followed by its questions."""
-    if path.suffix != ".json":
+    if not holds_questions(path):
         for document in stream_prose([path]):
             yield [document.text]
         return

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gpt.training.corpus import read_questions
+from gpt.training.corpus import holds_questions, read_questions
 from gpt.training.instructions import NOT_THERE, extract
 
 PASSAGE = (
@@ -54,7 +54,7 @@ def test_a_file_is_a_question_set_without_repetitions(tmp_path: Path) -> None:
     path = tmp_path / "set.jsonl"
     path.write_text("".join(json.dumps(pair) + "\n" for pair in lines), encoding="utf-8")
     found = read_questions(path)
-    assert found.language == "en" and found.paragraphs == [PASSAGE]
+    assert holds_questions(path) and found.language == "en" and found.paragraphs == [PASSAGE]
     assert [q.text for q in found.questions] == ["Who repaired the pier?", "When was it opened?"]
     assert all(PASSAGE[slice(*q.answers[0])] in {"Ida Brandt", "1894"} for q in found.questions)
 
