@@ -48,12 +48,12 @@ CORPUS ?= corpus
 QA ?= qa
 QUESTIONS := $(addprefix $(QA)/,squad-en-train.json fairytale-en-train.json cmrc-zh-train.json drcd-zht-train.json)
 PROSE := $(addprefix $(CORPUS)/,en-00.jsonl.zst en-01.jsonl.zst zh-00.jsonl.zst zh-01.jsonl.zst)
-# The instructions count three times: their 237 passages are of as many articles, those of squad-en-train of 21.
+# Their 237 passages are of as many articles, those of squad-en-train of 21, so they count three times at first.
 INSTRUCTIONS := $(QA)/t0-open-instructions.jsonl.zst
 # Sources like what people ask about: textbooks, stories, articles and laws rather than references of software.
 LIKE := osbooks factbook classic-books:6 LCTT freeCodeCamp/news LawRef:6 d2l HowToCook OI-wiki
-READING := --prose $(PROSE) --sources $(LIKE) --questions $(QUESTIONS) $(foreach n,1 2 3,$(INSTRUCTIONS)) --paragraphs 0.4 \
-  --holes 0.12 --rows 64 --ema 40 --keep last --matrix-lr 0.015 --embedding-lr 0.002 --threads 1 --resume
+READING := --prose $(PROSE) --sources $(LIKE) --paragraphs 0.4 --rows 64 --ema 40 --keep last \
+  --matrix-lr 0.015 --embedding-lr 0.002 --threads 1 --resume
 model: $(DEV_STAMP)
 	test -f runs/tokenizer/tokenizer.json || \
 	  $(BIN)/python -m gpt tokenizer --prose $(PROSE) --every 12 --questions $(QUESTIONS) --out runs/tokenizer
@@ -66,10 +66,12 @@ model: $(DEV_STAMP)
 	    --warm-down 0.05 --matrix-lr 0.015 --embedding-lr 0.002 --threads 1 --seed 22 --resume
 	test -d runs/reader/model || \
 	  $(BIN)/python -m gpt tune --model runs/tune/model $(READING) --out runs/reader --minutes 130 --warm-down 0.02 \
-	    --mix prose=0.05,cloze=0.45,questions=0.5 --changed 0.5 --short 0.7 --seed 31
+	    --questions $(QUESTIONS) $(foreach n,1 2 3,$(INSTRUCTIONS)) --holes 0.12 --changed 0.5 --short 0.7 \
+	    --mix prose=0.05,cloze=0.45,questions=0.5 --seed 31
 	for seed in 71 72; do test -d runs/reader-$$seed/model || \
-	  $(BIN)/python -m gpt tune --model runs/reader/model $(READING) --out runs/reader-$$seed --minutes 50 \
-	    --warm-down 0.9 --mix prose=0.05,cloze=0.3,questions=0.65 --changed 0.4 --short 0.6 --seed $$seed || exit 1; done
+	  $(BIN)/python -m gpt tune --model runs/reader/model $(READING) --out runs/reader-$$seed --minutes 45 \
+	    --warm-down 0.9 --questions $(QUESTIONS) $(INSTRUCTIONS) --holes 0.1 --changed 0.4 --short 0.6 \
+	    --mix prose=0.05,cloze=0.3,questions=0.65 --seed $$seed || exit 1; done
 	$(BIN)/python -m gpt mean --models runs/reader-71/model runs/reader-72/model --out runs/bundled
 
 # Finished stages in runs/encoder are kept; the result is runs/encoder/encoder. DEVICE=cuda trains on a GPU.
