@@ -58,14 +58,13 @@ def grounded_row(
 def reading_row(tokenizer: Tokenizer, item: Item, rng: random.Random, holes: float = 0.0) -> Row | None:
     """The row of an item. A passage over the limit is cut to a window around its answer; None for a long answer.
 
-    ``holes`` is the chance of each token of question and passage, the answer's aside, to be hidden by <pad>.
+    ``holes`` is the chance of each token of question and passage to be hidden by <pad>, those of the answer as well:
+    when they were spared, the model learned that an answer ends before a hole (docs/what-did-not-work.md).
     """
     encoded = tokenizer.encode_spans(item.passage)
     ids, question = encoded.ids, tokenizer.encode(item.question)
     if holes:
-        kept = token_span(encoded.spans, *item.answer) if item.answer else (0, 0)
-        ids = [t if kept[0] <= i < kept[1] or rng.random() >= holes else tokenizer.pad for i, t in enumerate(ids)]
-        question = [t if rng.random() >= holes else tokenizer.pad for t in question]
+        ids, question = ([t if rng.random() >= holes else tokenizer.pad for t in part] for part in (ids, question))
     if item.answer is None:
         start = rng.randrange(max(1, len(ids) - PASSAGE_TOKENS + 1))
         return grounded_row(tokenizer, question, ids[start : start + PASSAGE_TOKENS], None)
