@@ -70,7 +70,7 @@ model: $(DEV_STAMP)
 	    --mix prose=0.05,cloze=0.45,questions=0.5 --seed 31
 	for seed in 71 72; do test -d runs/reader-$$seed/model || \
 	  $(BIN)/python -m gpt tune --model runs/reader/model $(READING) --out runs/reader-$$seed --minutes 45 \
-	    --warm-down 0.9 --questions $(QUESTIONS) $(INSTRUCTIONS) --holes 0.1 --changed 0.4 --short 0.6 \
+	    --warm-down 0.9 --questions $(QUESTIONS) $(INSTRUCTIONS) --changed 0.4 --short 0.6 \
 	    --mix prose=0.05,cloze=0.3,questions=0.65 --seed $$seed || exit 1; done
 	$(BIN)/python -m gpt mean --models runs/reader-71/model runs/reader-72/model --out runs/bundled
 
