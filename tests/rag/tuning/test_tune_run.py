@@ -88,23 +88,26 @@ def test_forgetting_other_texts_is_reason_enough(home: Path, monkeypatch: pytest
     assert kept.find_tuned(home / "store") is None
 
 
-def test_half_of_the_change_is_tried_when_all_of_it_is_too_much(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("tries", "share"), [(2, 0.5), (3, 0.25)])
+def test_a_part_of_the_change_is_tried_when_all_of_it_is_too_much(
+    home: Path, monkeypatch: pytest.MonkeyPatch, tries: int, share: float
+) -> None:
     judge, tried = check.judge, []
 
     def refuse_the_first(*scores: Any) -> check.Verdict:
         tried.append((home / "store" / kept.FOLDER / kept.SCRATCH / "model.safetensors").read_bytes())
-        return check.Verdict(len(tried) == 2, "it forgot too much", judge(*scores).figures)
+        return check.Verdict(len(tried) == tries, "it forgot too much", judge(*scores).figures)
 
     monkeypatch.setattr(check, "judge", refuse_the_first)
     figures = tune(home / "store", steps=20, rates=FAST)
-    assert figures["kept"] and figures["share"] == 0.5 and len(tried) == 2
+    assert figures["kept"] and figures["share"] == share and len(tried) == tries
     start = load_file(home / "bundled" / "model.safetensors")
-    all_of_it, half = load(tried[0]), load(tried[1])
+    all_of_it, part = load(tried[0]), load(tried[-1])
     moved = 0
     for name, weights in start.items():
-        middle = (weights.float() + all_of_it[name].float()) / 2
-        assert torch.allclose(half[name].float(), middle, rtol=2e-2, atol=2e-3), name
-        moved += not torch.equal(weights.float(), half[name].float())
+        between = torch.lerp(weights.float(), all_of_it[name].float(), share)
+        assert torch.allclose(part[name].float(), between, rtol=2e-2, atol=2e-3), name
+        moved += not torch.equal(weights.float(), part[name].float())
     assert moved > 3
 
 
