@@ -137,7 +137,9 @@ def holds_questions(path: Path) -> bool:
 
 
 def _read_instructions(path: Path) -> QuestionSet:
-    result, seen = QuestionSet(language="en"), set()
+    result = QuestionSet(language="en")
+    places: dict[str, int] = {}  # where a passage stands in the set
+    seen = set()
     try:
         for line in _lines(path):
             pair = json.loads(line)
@@ -145,13 +147,12 @@ def _read_instructions(path: Path) -> QuestionSet:
             if asked is None or (asked.question, asked.passage) in seen:
                 continue
             seen.add((asked.question, asked.passage))
-            if asked.passage not in result.paragraphs:
-                result.articles.append(len(result.paragraphs))
-                result.paragraphs.append(asked.passage)
             answers = () if asked.answer is None else (asked.answer,)
-            result.questions.append(Question(asked.question, result.paragraphs.index(asked.passage), answers))
+            place = places.setdefault(asked.passage, len(places))
+            result.questions.append(Question(asked.question, place, answers))
     except FileNotFoundError:
         raise ValueError(f"the instruction set {path} does not exist") from None
     except Exception as error:  # zstandard's own error type, where the package is there
         raise ValueError(f"{path} is not an instruction set ({type(error).__name__}: {error})") from None
+    result.paragraphs, result.articles = list(places), list(range(len(places)))
     return result

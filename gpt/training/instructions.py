@@ -1,7 +1,7 @@
 """Questions about passages out of instruction sets: prompts and completions made by templates (P3; Sanh et al. 2022).
 
-One template of each data set is read, since the others ask the same questions again; of 22,762 pairs about a thousand
-questions are left, over as many passages. A completion counts where it stands in the passage.
+One template of each data set is read, since the others ask the same questions again; of 22,762 pairs 1,155 questions
+are left, over 237 passages. A completion counts where it stands in the passage.
 """
 
 from __future__ import annotations
